@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def read_boot_id() -> str:
-    """The id of this boot: ``$ENROLLD_BOOT_ID`` (``%b`` in the unit), else /proc's, else empty (unknown).
+    """The id of this boot: ``$ENROLLD_BOOT_ID`` (``%b`` in the unit), else /proc's, else a new one.
 
     The unit hands it over because ProcSubset=pid hides the file. Dashes are dropped: systemd writes none.
+    A boot that cannot be named is never the same again: whatever is timed ends with the process.
     """
     given = os.environ.get("ENROLLD_BOOT_ID", "")
     if not given:
         try:
             given = BOOT_ID.read_text("ascii")
         except (OSError, UnicodeDecodeError):
-            return ""
+            return f"unknown-{uuid.uuid4().hex}"
     return given.strip().replace("-", "").lower()
 
 
