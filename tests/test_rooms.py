@@ -31,6 +31,8 @@ ROOMS = [
     {"agent.gateway"},
     {"agent.jobs"},
     {"agent.status"},
+    {"agent.assembly"},
+    {"agent.reload", "agent.simulation"},
     {"agent.daemon"},
     {"agent.cli"},
 ]
@@ -45,7 +47,7 @@ FOLDERS = {
     "agent.cli",
 }
 HW_MAY = {"agent.model", "agent.errors", "agent.ports", "agent.codec"}
-HW_USERS = {"agent.daemon", "agent.cli.decode", "agent.cli.replay", "agent.cli.demo"}
+HW_USERS = {"agent.daemon", "agent.simulation", "agent.cli.decode", "agent.cli.replay", "agent.cli.demo"}
 HEAVY = {"scapy", "aiohttp", "pyroute2", "cryptography", "bleak", "dbus_next", "aiocoap", "aiomqtt"}
 
 

@@ -21,7 +21,7 @@ from tests.jumping import JumpingClock, run_jumping
 from tests.sim_door import Door
 from tests.sim_world import CAMERA, World
 
-STORY = Path(__file__).resolve().parents[1] / "hw" / "sim" / "home" / "scenario.toml"
+STORY = Path(__file__).resolve().parents[1] / "hw" / "sim" / "data" / "scenario.toml"
 DEVICE = 'product_key = "a1DemoLock1"\ndevice_name = "lock"\nmac = "00:00:00:00:00:01"\n'
 LOCK = f'[[ble]]\ngeneration = "B1"\nproduct_id = 7\n{DEVICE}'
 LAMP = f"[[wifi]]\n{DEVICE}"

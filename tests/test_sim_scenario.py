@@ -14,7 +14,7 @@ from hw.sim.plans import Crowd
 from hw.sim.scenario import credentials, device_secret_name, load, product_secret_name, read
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / "hw" / "sim" / "home"
+HOME = ROOT / "hw" / "sim" / "data"
 
 BLE = """
 [[ble]]
@@ -61,7 +61,6 @@ PLAIN = BLE.format(generation="B1", product_id=7)
         ("[[user]]\nat = 1\ndo = 'dance'", "user[0].do", "Invalid enum value 'dance'"),
         ("[[user]]\nat = 1\ndo = 'bind'", "user[0].device", "bind needs one"),
         ("[[user]]\nat = 1\ndo = 'permit'", "user[0].time", "permit needs one"),
-        ("[[user]]\nat = 1\ndo = 'filter'", "user[0].product_key", "filter needs one"),
         ("[[radio]]\nat = -1\ndo = 'unplug'", "radio[0].at", ">= 0"),
         ("[[crowd]]\nat = 1\nproduct_key = 'a1Plug'\ncount = 0", "crowd[0].count", ">= 1"),
     ],

@@ -75,17 +75,17 @@ def read_topic(topic: str) -> tuple[DeviceId, str] | None:
     """
     parts = topic.split("/")
     match parts:
-        case ["", "sys", product_key, device_name, _, *_]:
+        case ["", "sys", product_key, device_name, "thing" | "_thing", *_]:
             name = "/".join(parts[4:])
-        case ["", "ext", "session", product_key, device_name, _, *_]:
+        case ["", "ext", "session", product_key, device_name, "combine", *_]:
             name = "/".join(parts[5:])
         case ["", "ext", "error", product_key, device_name]:
             name = ERROR
         case _:
             return None
     device = DeviceId(product_key, device_name)
-    if not is_device(device) or not name:
-        raise FrameError("topic with a broken product key, device name or ending")
+    if not is_device(device):
+        raise FrameError("topic with a broken product key or device name")
     return device, name
 
 

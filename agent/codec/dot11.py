@@ -13,7 +13,7 @@ from functools import lru_cache
 from mmap import mmap
 from typing import NamedTuple
 
-from agent.codec.elements import describe, walk
+from agent.codec.elements import Key, describe, read_channel, walk
 from agent.codec.radiotap import IEEE802_11, LINK_TYPES, RADIOTAP, Header, Span, read_header
 from agent.errors import FrameError
 from agent.model import Station
@@ -33,14 +33,14 @@ BROADCAST = b"\xff" * 6
 
 
 class Frame(NamedTuple):
-    """A decoded frame: its station, and where in the record it and its elements are."""
+    """A decoded frame: its station, where in the record it is, and its elements as `walk` told them."""
 
     station: Station
     at: int
     start: int
     end: int
+    found: dict[Key, Span]
     volatile: list[Span]
-    channel_told: bool  # False: the receiver's header decided the channel
 
 
 def _decode(data: bytes, header: Header) -> Frame | None:
@@ -56,26 +56,23 @@ def _decode(data: bytes, header: Header) -> Frame | None:
     if start > end:
         raise FrameError(f"{kind} of {end - at} octets; at least {start - at} are needed")
     found, volatile = walk(data, start, end)
-    privacy = None if first == PROBE_REQUEST else data[start - 2] & PRIVACY != 0
-    said = describe(data, found, privacy, enrollees=first != PROBE_RESPONSE)
     source, bssid = data[at + 10 : at + 16], data[at + 16 : at + 22]
-    station = Station(
-        kind, bssid, bssid if source == bssid else source,
-        said.ssid, said.hidden, said.channel or header.channel,
-        None if privacy is None else said.security, said.enrollee, said.trouble,
-    )  # fmt: skip
-    return Frame(station, at, start, end, volatile, said.channel is not None)
+    if source == bssid:
+        source = bssid
+    privacy = data[start - 2] & PRIVACY != 0  # of a probe request, which has no such field, nobody asks it
+    station = describe(kind, bssid, source, data, found, privacy, header.channel)
+    return Frame(station, at, start, end, found, volatile)
 
 
-def _find_steady(frame: Frame, header: Header) -> tuple[Span, ...] | None:
+def _find_steady(data: bytes, frame: Frame, header: Header) -> tuple[Span, ...] | None:
     """The spans of a record whose octets decide its station, in order; None: no fixed set does."""
     if header.steady is None:
         return None
-    _, at, start, end, volatile, channel_told = frame
+    station, at, start, end, found, volatile = frame
     spans = [*header.steady, (at, at + 2), (at + 10, at + 22)]
-    if header.channel_at and not channel_told:
+    if header.channel_at and read_channel(data, found) is None:
         spans.append(header.channel_at)
-    if frame.station.kind != "probe_request":
+    if station.kind != "probe_request":
         start -= 2  # the capability field
     return tuple(sorted((*spans, *_leave_out(volatile, start, end))))
 
@@ -110,11 +107,8 @@ def read_bss(
     no security. Raises FrameError for an SSID above 32 octets.
     """
     found, _ = walk(elements, 0, len(elements))
-    said = describe(elements, found, privacy, enrollees=beacon)
-    return Station(
-        "beacon" if beacon else "probe_response", bssid, bssid,
-        said.ssid, said.hidden, said.channel or channel, said.security, said.enrollee, said.trouble,
-    )  # fmt: skip
+    kind = "beacon" if beacon else "probe_response"
+    return describe(kind, bssid, bssid, elements, found, privacy, channel)
 
 
 Entry = tuple[int, Unpack, tuple[bytes, ...], Station, int]
@@ -122,7 +116,7 @@ _NEVER = _compile(())
 
 
 def _make_entry(data: bytes, header: Header, frame: Frame, station: Station) -> Entry:
-    steady = _find_steady(frame, header)
+    steady = _find_steady(data, frame, header)
     if steady is None:
         return -1, _NEVER, (), station, 0
     unpack = _compile(steady)
@@ -172,7 +166,9 @@ class FrameReader:
                     key = buffer[frame + 10 : frame + 16] + buffer[ssid : ssid + 2 + buffer[ssid + 1]]
                 elif kind == PROBE_RESPONSE:
                     key = buffer[frame + 10 : frame + 22]
-        entry = self._young.get(key) or self._revive(key)
+        entry = self._young.get(key)
+        if entry is None:
+            entry = self._revive(key)
         if entry is not None:
             known_size, unpack, expected, station, rssi_at = entry
             if known_size == size and unpack(buffer, start) == expected:

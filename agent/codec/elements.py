@@ -7,11 +7,10 @@ complete; what came before it counts, so a trailing FCS or a capture cut short d
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from agent.codec import awss
 from agent.errors import FrameError
-from agent.model import WifiRecord
+from agent.model import Station
 
 SSID, DS, TIM, BSS_LOAD, RSN, HT_OPERATION, VENDOR, EXTENSION = 0, 3, 5, 11, 48, 61, 221, 255
 HE_OPERATION = 36  # the number behind EXTENSION
@@ -28,20 +27,6 @@ ABSENT = (0, 0)
 
 Key = int | bytes
 Span = tuple[int, int]
-
-
-class Description(NamedTuple):
-    """What the elements say; ``channel`` and ``security`` None where they do not tell.
-
-    ``trouble`` says what is wrong with an AA element that is broken (``enrollee`` is then None).
-    """
-
-    ssid: bytes
-    hidden: bool
-    channel: int | None
-    security: str | None
-    enrollee: WifiRecord | None
-    trouble: str | None
 
 
 def walk(data: bytes, at: int, end: int) -> tuple[dict[Key, Span], list[Span]]:
@@ -73,34 +58,48 @@ def walk(data: bytes, at: int, end: int) -> tuple[dict[Key, Span], list[Span]]:
     return found, volatile
 
 
-def describe(data: bytes, found: dict[Key, Span], privacy: bool | None, *, enrollees: bool) -> Description:
-    """What the walked elements of a frame say.
+def describe(
+    kind: str,
+    bssid: bytes,
+    source: bytes,
+    data: bytes,
+    found: dict[Key, Span],
+    privacy: bool | None,
+    channel: int | None,
+) -> Station:
+    """The station that said these elements, as `walk` found them in ``data``.
 
-    ``privacy`` is the capability bit, None where the frame has none (security is then told only by an RSN,
-    WPA or OSEN element). ``enrollees``: whether an AA element counts (wifi-awss.md 3.1: not in probe
-    responses). An SSID of no octets, or of NUL octets only, is hidden. FrameError: an SSID above 32 octets.
+    ``privacy`` is the capability bit, None where it is not known (security is then told only by an RSN, WPA
+    or OSEN element). ``channel`` counts where the elements tell none. An AA element counts in beacons and
+    probe requests (wifi-awss.md 3.1: not in probe responses). An SSID of no octets, or of NUL octets only,
+    is hidden. FrameError: an SSID above 32 octets.
     """
     at, after = found.get(SSID, ABSENT)
     if after - at > MOST_SSID:
         raise FrameError(f"SSID element of {after - at} octets; at most {MOST_SSID} are allowed")
     ssid = data[at:after]
+    security = None if kind == "probe_request" else _read_security(data, found, privacy)
     enrollee = trouble = None
-    if enrollees and ENROLLEE in found:
+    if ENROLLEE in found and kind != "probe_response":
         at, after = found[ENROLLEE]
         try:
             enrollee = awss.read_enrollee(data[at:after])
         except FrameError as error:
             trouble = str(error)
-    channel, security = _read_channel(data, found), _read_security(data, found, privacy)
-    return Description(ssid, not ssid.strip(b"\0"), channel, security, enrollee, trouble)
+    told = read_channel(data, found)
+    return Station(
+        kind, bssid, source, ssid, not ssid.strip(b"\0"), told or channel, security, enrollee, trouble
+    )
 
 
-def _read_channel(data: bytes, found: dict[Key, Span]) -> int | None:
+def read_channel(data: bytes, found: dict[Key, Span]) -> int | None:
     """From DS parameter set, else HT operation, else the 6 GHz part of HE operation; 0 is not a channel."""
-    for number in (DS, HT_OPERATION):
-        at, after = found.get(number, ABSENT)
-        if after > at and data[at]:
-            return data[at]
+    at, after = found.get(DS, ABSENT)
+    if after > at and data[at]:
+        return data[at]
+    at, after = found.get(HT_OPERATION, ABSENT)
+    if after > at and data[at]:
+        return data[at]
     at, after = found.get(256 + HE_OPERATION, ABSENT)
     return _read_six_ghz(data[at:after]) if after > at else None
 

@@ -69,6 +69,10 @@ class Home:
         """One sentence for each expectation of the script that was not met so far."""
         return list(self._story.surprises)
 
+    def overhear_token(self, device: DeviceId) -> bytes | None:
+        """The bind token that a direct device tells phones on its network; None before it has one."""
+        return self._story.tokens_told.get(device)
+
     async def run(self) -> None:
         """Live through the scenario; returns when it is over, and never when it has no length."""
         timeline, length = Timeline(self._clock), self._scenario.length

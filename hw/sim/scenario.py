@@ -105,8 +105,8 @@ def credentials(scenario: Scenario) -> dict[str, str]:
     """New random secrets for every credential name that the devices of a scenario look for."""
     fresh: dict[str, str] = {}
     for device in sorted(scenario.devices()):
-        fresh.setdefault(product_secret_name(device.product_key), _random_text(16))
-        fresh[device_secret_name(device)] = _random_text(32)
+        fresh.setdefault(product_secret_name(device.product_key), random_text(16))
+        fresh[device_secret_name(device)] = random_text(32)
     return fresh
 
 
@@ -125,7 +125,7 @@ def _escape(text: str, *, plain: str) -> str:
     return "".join(c if c.isalnum() or c in plain else f"%{ord(c):02X}" for c in text)
 
 
-def _random_text(length: int) -> str:
+def random_text(length: int) -> str:
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))
 
 
@@ -177,8 +177,6 @@ def _user_complaints(key: str, step: UserStep) -> Iterator[tuple[str, str]]:
         yield f"{key}.device", f"{step.do} needs one"
     if step.do == "permit" and step.time is None:
         yield f"{key}.time", "permit needs one"
-    if step.do == "filter" and step.product_key is None:
-        yield f"{key}.product_key", "filter needs one"
 
 
 def _join_complaints(scenario: Scenario) -> Iterator[tuple[str, str]]:

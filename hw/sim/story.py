@@ -40,7 +40,8 @@ class Timeline:
 class Story:
     """The script of one scenario; ``settle`` is told of each device that was let in.
 
-    ``surprises`` has one sentence for each expectation that was not met.
+    ``surprises`` has one sentence for each expectation that was not met; ``tokens_told`` the last bind
+    token of each direct device, as it tells phones on its network (wifi-awss.md 4).
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Story:
         self._settle = settle
         self._happened = happened
         self.surprises: list[str] = []
+        self.tokens_told: dict[DeviceId, bytes] = {}
 
     def joins(self, timeline: Timeline) -> Iterator[Coroutine[Any, Any, None]]:
         """Each scripted join, those of crowds too."""
@@ -133,7 +135,9 @@ class Story:
 
     async def _renew_token(self, device: DeviceId, connection: DeviceConnection, clock: Clock) -> NoReturn:
         while True:
-            reply = await connection.match(token_bytes(TOKEN_LENGTH))
+            token = token_bytes(TOKEN_LENGTH)
+            reply = await connection.match(token)
+            self.tokens_told[device] = token
             self._happened("home_token_reported", device=str(device), code=reply.code)
             await clock.sleep(TOKEN_RENEWAL)
 

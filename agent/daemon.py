@@ -1,0 +1,319 @@
+"""``enrolld``: reads its settings, opens what it needs, and runs every job in one task group."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agent import config, credentials
+from agent.assembly import Assembly, Current, Probes
+from agent.clock import SystemClock
+from agent.config import Settings
+from agent.credentials import Credentials
+from agent.errors import AgentError, ConfigError, HardwareError
+from agent.gateway.facade import LEVELS
+from agent.jobs.keeping import Retry, keep_running, recovered
+from agent.jobs.radios import Listen, RadioJob
+from agent.ports import BleRadio, Clock, WifiRadio
+from agent.reload import Reload
+from agent.status.server import SocketServer
+from agent.status.sockets import RUN, Listener, bind_all
+
+CONFIG = Path("/etc/enrolld/enrolld.toml")
+STATE = Path("/var/lib/enrolld")
+MISCONFIGURED = 78
+FAILED = 1
+VERDICT_WITHIN = 5.0
+
+log = logging.getLogger("enrolld")
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the command line and the environment say."""
+
+    config: Path = CONFIG
+    state: Path = STATE
+    run: Path = RUN
+    simulate: bool = False
+    scenario: Path | None = None
+    strict: bool = False
+    probes: Probes = field(default_factory=Probes)
+    logins_per_minute: int | None = None
+
+
+class Daemon:
+    """One run of the agent, from open sockets to closed files."""
+
+    def __init__(self, orders: Orders, settings: Settings, known: Credentials, clock: Clock) -> None:
+        self._orders = orders
+        self._clock = clock
+        current = Current(settings)
+        if orders.logins_per_minute is not None:
+            current.logins_per_minute = orders.logins_per_minute
+        self.agent = Assembly(current, known, orders.state, clock, orders.probes)
+        self.agent.add_jobs(strict=orders.strict)
+        self.reload = Reload(self.agent, orders.config)
+        self.stopping = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._simulation = _simulation(orders)
+        self._listeners: list[Listener] = []
+
+    async def run(self) -> None:
+        """Run until `stopping` is set; a bug in any job, or in a callback, comes out as its exception."""
+        asyncio.get_running_loop().set_exception_handler(self._fail)
+        self._listeners = bind_all(self._orders.run)
+        try:
+            await self.agent.housekeeping.open_store()
+            self._add_radios()
+            await self._run_jobs()
+        finally:
+            for listener in self._listeners:
+                listener.close()
+            await self.agent.close()
+        if self.failure is not None:
+            raise self.failure
+
+    async def _run_jobs(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job, name=name) for name, job in self._jobs().items()]
+            await self._wait_for_radios()
+            self.agent.events.emit("daemon_started", version=metadata.version("enrolld"))
+            log.info("ready: %d radios, sockets in %s", len(self.agent.radios), self._orders.run)
+            await self.stopping.wait()
+            self.agent.events.emit("daemon_stopping")
+            for task in tasks:
+                task.cancel()
+
+    def _jobs(self) -> dict[str, Coroutine[Any, Any, object]]:
+        agent = self.agent
+        server = SocketServer(agent.gateway, agent.ingress, self._clock, self._listeners)
+        return {
+            "sockets": server.serve(),
+            "housekeeping": agent.housekeeping.run(),
+            "reload": self.reload.run(),
+            "sweep": agent.discovery.run_sweep(),
+            "cloud": self._run_cloud(),
+            **{radio.name: radio.run() for radio in agent.radios},
+        }
+
+    async def _run_cloud(self) -> None:
+        """The embedded service, the link to it, the reports, and the simulated home when there is one."""
+        agent, retry = self.agent, Retry()
+
+        async def open_service() -> None:
+            await agent.open_service()
+            recovered("service", retry, agent.health)
+
+        await keep_running("service", open_service, retry, health=agent.health, clock=self._clock)
+        if agent.service is None:
+            raise AssertionError("an opened service is there")
+        uplink = agent.make_uplink(agent.service)
+        settings = agent.current.settings
+        async with asyncio.TaskGroup() as group:
+            group.create_task(uplink.run(), name="uplink")
+            reports = agent.discovery.run_reports(agent.link, settings.gateway, agent.current.network)
+            group.create_task(reports, name="reports")
+            if self._simulation is not None:
+                home = self._simulation.furnish(agent, agent.service)
+                group.create_task(home.run(), name="simulated home")
+
+    def _add_radios(self) -> None:
+        settings = self.agent.current.settings
+        for name in settings.ble.radios:
+            self._add_radio("ble", name)
+        for name in settings.wifi.radios:
+            self._add_radio("wifi", name)
+
+    def _add_radio(self, kind: str, name: str) -> None:
+        discovery = self.agent.discovery
+        full = f"{kind} {name}"
+        if kind == "ble":
+            listen: Listen = partial(self._ble_radio(name).listen, discovery.advert_heard(full))
+        else:
+            listen = partial(self._wifi_radio(name).listen, discovery.station_heard(full))
+        job = RadioJob(
+            full,
+            kind,
+            listen,
+            discovery.radios[full],
+            clock=self._clock,
+            health=self.agent.health,
+            log=self.agent.events,
+        )
+        self.agent.radios.append(job)
+
+    def _ble_radio(self, name: str) -> BleRadio:
+        if name == "simulated":
+            from hw.sim.radios import SimulatedBleRadio
+
+            return SimulatedBleRadio(name, self._air())
+        if name.startswith("replay:"):
+            from hw.replay import ReplayBle
+
+            return ReplayBle(Path(name.removeprefix("replay:")), self._clock)
+        return MissingRadio(name)
+
+    def _wifi_radio(self, name: str) -> WifiRadio:
+        if name == "simulated":
+            from hw.sim.radios import SimulatedWifiRadio
+
+            return SimulatedWifiRadio(name, self._air())
+        if name.startswith("replay:"):
+            from hw.replay import ReplayWifi
+
+            return ReplayWifi(Path(name.removeprefix("replay:")), self._clock)
+        return MissingRadio(name)
+
+    def _air(self) -> Any:
+        if self._simulation is None:
+            from hw.sim.air import Air
+
+            return Air()  # a simulated radio without a scenario hears silence
+        return self._simulation.air
+
+    async def _wait_for_radios(self) -> None:
+        """Ready means that each radio listens or has a named trouble (DESIGN 4)."""
+        try:
+            async with asyncio.timeout(VERDICT_WITHIN):
+                for radio in self.agent.radios:
+                    await radio.verdict.wait()
+        except TimeoutError:
+            log.warning("a radio has no verdict after %.0f s; going on", VERDICT_WITHIN)
+
+    def _fail(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback outside every job failed: a bug, which ends the process as it would in a job."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        self.failure = (
+            error if isinstance(error, BaseException) else RuntimeError(str(context.get("message")))
+        )
+        self.stopping.set()
+
+
+class MissingRadio:
+    """A real adapter: this version knows its name and cannot open it, and says so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def listen(self, *_: object) -> Any:
+        """Raise HardwareError ``radio_unavailable``."""
+        raise HardwareError(
+            "radio_unavailable",
+            f"{self.name}: this version opens simulated and replay radios only",
+        )
+
+
+def _simulation(orders: Orders) -> Any:
+    if not orders.simulate:
+        return None
+    from agent.simulation import Simulation
+
+    return Simulation(orders.scenario, orders.run)
+
+
+def load_credentials(settings: Settings) -> Credentials:
+    """The secrets that systemd hands over, and those of the configured directory."""
+    systemd = os.environ.get("CREDENTIALS_DIRECTORY")
+    return credentials.load(settings.secrets.directory, systemd=Path(systemd) if systemd else None)
+
+
+def check_config(orders: Orders) -> int:
+    """Say what is wrong with the configuration, or that nothing is."""
+    settings = config.load(orders.config)
+    known = load_credentials(settings)
+    for problem in (*known.problems(), *config.missing_secrets(settings, known)):
+        print(f"warning: {problem}")
+    check_link(settings)
+    if orders.simulate:
+        _simulation(orders)
+    print(f"{orders.config}: good, {len(settings.products)} products")
+    return 0
+
+
+def check_link(settings: Settings) -> None:
+    """ConfigError for a link that this version does not have."""
+    if settings.cloud.link != "embedded":
+        raise ConfigError('cloud.link: this version has the link "embedded" only; "mqtt" is not built yet')
+
+
+def serve(orders: Orders) -> int:
+    """Run the daemon; 0 when it was told to stop."""
+    settings = config.load(orders.config)
+    check_link(settings)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log.setLevel(LEVELS[settings.log.level])
+    known = load_credentials(settings)
+
+    async def main() -> None:
+        daemon = Daemon(orders, settings, known, SystemClock())
+        for problem in (*known.problems(), *config.missing_secrets(settings, known)):
+            daemon.agent.health.set("credential_problem", problem, subject=problem)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload.asked.set)
+        await daemon.run()
+
+    asyncio.run(main())
+    return 0
+
+
+def read_orders(argv: list[str]) -> tuple[Orders, bool]:
+    """The command line, and whether only the configuration is to be checked."""
+    parser = argparse.ArgumentParser(
+        prog="enrolld", description="Finds, provisions and admits devices of Alibaba Cloud IoT at a gateway."
+    )
+    state = Path(os.environ.get("STATE_DIRECTORY") or STATE)
+    parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--run", type=Path, default=RUN, metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--check-config", action="store_true", help="check the configuration and end")
+    parser.add_argument(
+        "--simulate",
+        nargs="?",
+        type=Path,
+        const=None,
+        default=False,
+        metavar="SCENARIO.toml",
+        help="live in a simulated home, the packaged one unless a scenario is given",
+    )
+    parser.add_argument("--version", action="version", version=f"enrolld {metadata.version('enrolld')}")
+    given = parser.parse_args(argv)
+    orders = Orders(
+        config=given.config,
+        state=given.state,
+        run=given.run,
+        simulate=given.simulate is not False,
+        scenario=given.simulate or None,
+        strict=os.environ.get("ENROLLD_STRICT") == "1",
+    )
+    return orders, given.check_config
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The ``enrolld`` command; exit status 78 for what the operator must mend."""
+    orders, only_check = read_orders(sys.argv[1:] if argv is None else argv)
+    try:
+        return check_config(orders) if only_check else serve(orders)
+    except ConfigError as error:
+        print(f"enrolld: {error}", file=sys.stderr)
+        return MISCONFIGURED
+    except AgentError as error:
+        print(f"enrolld: {error}", file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

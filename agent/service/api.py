@@ -1,0 +1,58 @@
+"""The HTTP API's calls: path and parameters in, code, message and data out (cloud-http-api.md 4, 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from agent.errors import InputRefused
+from agent.service import rules_cipher, rules_enrollees, rules_gateway, rules_tokens
+from agent.service.values import Answer, Caller, Desk
+
+Rule = Callable[[Desk, Caller, object], Answer]
+
+BIND_PATH = "/awss/token/user/bind"
+WINDOW_PATH = "/awss/time/window/user/bind"
+PATHS: dict[str, Rule] = {
+    "/awss/enrollee/list/get": rules_enrollees.list_enrollees,
+    "/awss/enrollee/product/filter": rules_enrollees.filter_products,
+    "/awss/enrollee/checkin": rules_enrollees.start_checkin,
+    "/awss/token/check": rules_tokens.check_token,
+    BIND_PATH: rules_tokens.bind_by_token,
+    WINDOW_PATH: rules_tokens.bind_in_window,
+    "/awss/cipher/get": rules_cipher.get_key,
+    "/thing/gateway/permit": rules_gateway.permit,
+    "/thing/topo/remove": rules_gateway.remove,
+}
+VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
+PLAIN_BIND = (1, 0, 8)  # up to this version the data of a bind is the iotId itself
+
+
+def call(desk: Desk, caller: Caller, path: str, params: object, api_ver: str) -> Answer:
+    """One call, committed or, when it is refused, without a trace."""
+    rule = PATHS.get(path)
+    if rule is None:
+        return Answer(20003, "no backend route for this path")
+    try:
+        version = _read_version(api_ver)
+        with desk.book.transaction():
+            if not desk.book.accounts.has(caller.identity):
+                raise InputRefused("identityId does not exist", code=2062)
+            answer = rule(desk, caller, params)
+    except InputRefused as refusal:
+        return Answer(refusal.code, str(refusal))
+    if path in (BIND_PATH, WINDOW_PATH) and version > PLAIN_BIND:
+        data = {"iotId": answer.data, "categoryKey": _category(desk, params), "pageRouterUrl": ""}
+        return Answer(answer.code, answer.message, data, answer.pushes)
+    return answer
+
+
+def _read_version(text: str) -> tuple[int, ...]:
+    if not VERSION.fullmatch(text) or not text.isascii():
+        raise InputRefused("request parameter error: apiVer must be dotted numbers")
+    return tuple(int(part) for part in text.split("."))
+
+
+def _category(desk: Desk, params: object) -> str:
+    product = desk.products.get(str(params["productKey"])) if isinstance(params, dict) else None
+    return product.category if product else ""
