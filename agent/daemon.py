@@ -104,7 +104,7 @@ class Daemon:
             "reload": self.reload.run(),
             "sweep": agent.discovery.run_sweep(),
             "cloud": self._run_cloud(),
-            **{radio.name: radio.run() for radio in agent.radios},
+            **{radio.subject: radio.run() for radio in agent.radios},
         }
 
     async def _run_cloud(self) -> None:
@@ -143,7 +143,7 @@ class Daemon:
         else:
             listen = partial(self._wifi_radio(name).listen, discovery.station_heard(full))
         job = RadioJob(
-            full,
+            name,
             kind,
             listen,
             discovery.radios[full],

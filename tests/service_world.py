@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.codec import alink, alink_sign
 from agent.model import DeviceId, Product
 from agent.service.service import FILE_NAME, Service, Session
-from agent.service.values import Answer, Caller, ServiceSettings
+from agent.service.values import Caller, ServiceSettings
 from tests.jumping import JumpingClock
 
 GATEWAY = DeviceId("a1GwProdKey", "gw_0001")
@@ -44,12 +44,6 @@ DEVICE_SECRETS = {
 
 TOKEN = "4786F0F6E1CC7BF86017FD4D1429EE4F"
 TOKEN_2 = "B52C577E55DE6B3CAF5B0C882410D8BF"
-
-
-def entropy() -> Callable[[int], bytes]:
-    """Octets that never repeat, without dice."""
-    numbers = itertools.count(1)
-    return lambda size: next(numbers).to_bytes(8, "big").rjust(size, b"\x5a")[-size:]
 
 
 @asynccontextmanager
@@ -166,10 +160,6 @@ async def get(service: Service, caller: Caller, path: str, params: object) -> di
     assert answer.code == 200, answer
     assert isinstance(answer.data, dict)
     return answer.data
-
-
-def code_of(answer: Answer) -> int:
-    return answer.code
 
 
 def dump(path: Path) -> list[str]:

@@ -116,7 +116,7 @@ def test_a_ble_enrollee_goes_into_our_member() -> None:
         house.advert_heard(address(1), -57, advert(1))
         await house.report_for(2)
         params = house.cloud.asked[0][3]
-        ble = {"productId": 0x0A01, "mac": "00:00:00:00:00:01", "rssi": -57, "generation": "B1"}
+        ble = {"productId": "0x00000a01", "mac": "00:00:00:00:00:01", "rssi": -57, "generation": "B1"}
         assert (params["payload"], params["ble"]) == ([], [ble])
 
     in_house(script)

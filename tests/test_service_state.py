@@ -65,6 +65,7 @@ def test_a_restart_keeps_what_matters(tmp_path: Path) -> None:
             await line.ask(alink.MATCH, {"token": TOKEN})
             ids = [service.iot_id(d) for d in (GATEWAY, SUB, COMBO)]
             before = await service.figures()
+            assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0, "it holds minted secrets"
         async with opened(tmp_path) as service:
             assert [service.iot_id(d) for d in (GATEWAY, SUB, COMBO)] == ids
             assert await service.figures() == before

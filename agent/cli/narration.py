@@ -21,7 +21,7 @@ def tell(event: Event) -> tuple[str, str] | None:
 
 
 def _radio(event: Event) -> tuple[str, str]:
-    return "gateway", f"the radio '{event['radio']}' listens"
+    return "gateway", f"its {event['medium']} radio ({event['radio']}) listens"
 
 
 def _started(event: Event) -> tuple[str, str]:

@@ -38,6 +38,7 @@ class RadioJob:
     ) -> None:
         self.name = name
         self.kind = kind
+        self.subject = f"{kind} {name}"  # a BLE and a Wi-Fi radio may share a name
         self.retry = Retry()
         self.verdict = asyncio.Event()  # set once it listens or has a named trouble
         self._listen = listen
@@ -49,7 +50,7 @@ class RadioJob:
 
     async def run(self) -> None:
         """Listen for ever."""
-        await keep_running(self.name, self._once, self.retry, health=self._health, clock=self._clock)
+        await keep_running(self.subject, self._once, self.retry, health=self._health, clock=self._clock)
 
     async def _once(self) -> None:
         try:
@@ -58,13 +59,13 @@ class RadioJob:
             self.verdict.set()
             if self._listening:
                 self._listening = False
-                self._log.emit("radio_failed", radio=self.name)
+                self._log.emit("radio_failed", radio=self.name, medium=self.kind)
 
     def _opened(self) -> None:
         if not self._listening:
             self._listening = True
-            self._log.emit("radio_opened", radio=self.name)
-        recovered(self.name, self.retry, self._health)
+            self._log.emit("radio_opened", radio=self.name, medium=self.kind)
+        recovered(self.subject, self.retry, self._health)
         self.verdict.set()
 
     def document(self) -> dict[str, object]:

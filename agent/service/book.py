@@ -76,8 +76,11 @@ class Book:
 
     def __init__(self, path: Path, entropy: Callable[[int], bytes], hook: Hook | None = None) -> None:
         self._hook = hook or (lambda _: None)
-        with _translated():
+        try:
             path.touch(mode=0o600)  # it holds minted secrets
+        except OSError as error:
+            raise StoreError(f"the service's state: {error}") from error
+        with _translated():
             self._db = sqlite3.connect(path, timeout=BUSY, check_same_thread=False, isolation_level=None)
             try:
                 _prepare(self._db)
@@ -124,7 +127,7 @@ class Book:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise StoreError(f"the service's state: {error}") from error
 
 

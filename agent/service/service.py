@@ -101,7 +101,7 @@ class Service:
         on_commit: Hook | None = None,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> Service:
-        """The service on ``service.db`` of a state directory, which is made when it is missing.
+        """The service on ``service.db`` of an existing state directory; StoreError when it cannot be had.
 
         ``on_commit`` is called with ``before`` and ``after`` around each commit, in the service's thread.
         """
