@@ -115,6 +115,10 @@ class Service:
         sources = Sources(products, product_secret, device_secret, entropy)
         return cls(book, pool, sources, clock, settings or ServiceSettings())
 
+    def configure(self, settings: ServiceSettings) -> None:
+        """Run on these settings from the next request on."""
+        self._settings = settings
+
     async def close(self) -> None:
         """End every session and close the file."""
         for session in list(self._sessions.values()):
