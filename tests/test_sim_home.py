@@ -57,7 +57,7 @@ def test_the_default_story_goes_as_it_is_written(story: World) -> None:
     assert story.home.surprises == []
     assert story.happened("home_ended") == [(17.0, {"surprises": 0})]
     assert [do for _, do in story.done] == [
-        *("bind_gateway", "list", "permit", "check", "bind", "checkin", "check", "bind")
+        *("bind_gateway", "list", "filter", "permit", "check", "bind", "checkin", "check", "bind")
     ]
     decisions = [(fields["device"], fields["decision"]) for _, fields in story.happened("home_join_ended")]
     assert decisions == [

@@ -88,6 +88,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the demo; 1 when a step failed."""
+    # Terminated, it still stops its daemon and takes the secrets that it made off the disk.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="enrolld-") as name:
         place = Place(Path(name))
         place.furnish(endless=args.keep_running)

@@ -7,10 +7,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from agent.cli.playback import Tally, play
+from agent.cli.table import titled
 from agent.codec.capture import CaptureBroken
 from agent.codec.fields import ble_fields, wifi_fields
 from agent.entries import Entry
@@ -119,36 +119,32 @@ def _table(document: dict[str, object], registry: Registry) -> str:
     ]
     networks = [_network_row(entry) for entry in registry.access_points()]
     if networks:
-        lines += ["", *_align(("BSSID", "CHANNEL", "RSSI", "SECURITY", "FRAMES", "SSID"), networks)]
+        lines += ["", *titled(("bssid", "channel", "rssi", "security", "frames", "ssid"), networks, "")]
     enrollees = [_enrollee_row(entry) for entry in registry.entries()]
     if enrollees:
-        lines += ["", *_align(("ENROLLEE", "ADDRESS", "RSSI", "COUNT"), enrollees)]
+        lines += ["", *titled(("enrollee", "address", "rssi", "count"), enrollees, "")]
     return "\n".join(lines)
 
 
-def printable(text: str) -> str:
-    """Text of the air for a terminal: what is no visible character is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _network_row(entry: Entry) -> tuple[object, ...]:
+def _network_row(entry: Entry) -> list[str]:
     station = entry.described
+    address = mac_text(entry.address)
     if station is None:
-        return mac_text(entry.address), None, entry.rssi, None, entry.count, ""
-    name = (
-        "(hidden)" if station.hidden and not station.ssid.strip(b"\0") else printable(ssid_text(station.ssid))
-    )
-    return mac_text(entry.address), station.channel, entry.rssi, station.security, entry.count, name
-
-
-def _enrollee_row(entry: Entry) -> tuple[object, ...]:
-    return printable(entry.id), mac_text(entry.address), entry.rssi, entry.count
-
-
-def _align(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str]:
-    table = [header, *(tuple("-" if cell is None else str(cell) for cell in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        return [address, "-", _cell(entry.rssi), "-", str(entry.count), ""]
+    name = "(hidden)" if station.hidden and not station.ssid.strip(b"\0") else ssid_text(station.ssid)
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
+        address,
+        _cell(station.channel),
+        _cell(entry.rssi),
+        _cell(station.security),
+        str(entry.count),
+        name,
     ]
+
+
+def _enrollee_row(entry: Entry) -> list[str]:
+    return [entry.id, mac_text(entry.address), _cell(entry.rssi), str(entry.count)]
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)
