@@ -73,11 +73,6 @@ class Current:
         """The longest window, in seconds."""
         return self.settings.permits.ceiling
 
-    def network(self) -> tuple[bytes, bytes | None]:
-        """SSID and BSSID that ``found`` names: those of the default network."""
-        default = self.settings.default_network
-        return (b"", None) if default is None else (default.ssid, default.bssid)
-
     def service(self) -> ServiceSettings:
         """What the embedded service runs on."""
         given = self.settings.service
@@ -121,7 +116,7 @@ class Assembly:
             ceiling=current.ceiling,
             identify=lambda request: identify(self.registry, request),
         )
-        self.roster = Roster(ledger, clock)
+        self.roster = Roster(ledger, self.events, clock)
         self.bindings = Bindings(ledger, clock, current.settings.gateway)
         self.starts = Starts(
             self.door, self.registry, self.events, networks=lambda: current.settings.networks
@@ -166,6 +161,21 @@ class Assembly:
             self.clock,
             joined=self.gateway.is_joined,
         )
+
+    def network(self) -> tuple[bytes, bytes | None]:
+        """SSID and BSSID that ``found`` names: the default network, at its strongest access point heard."""
+        default = self.current.settings.default_network
+        if default is None:
+            return b"", None
+        if default.bssid is not None:
+            return default.ssid, default.bssid
+        heard = [
+            entry
+            for entry in self.registry.access_points()
+            if entry.described is not None and entry.described.ssid == default.ssid
+        ]
+        strongest = max(heard, key=lambda entry: entry.rssi or -256, default=None)
+        return default.ssid, None if strongest is None else strongest.address
 
     async def open_service(self) -> Service:
         """The embedded service on its file in the state directory; StoreError when that cannot be had."""

@@ -122,7 +122,7 @@ class Daemon:
         settings = agent.current.settings
         async with asyncio.TaskGroup() as group:
             group.create_task(uplink.run(), name="uplink")
-            reports = agent.discovery.run_reports(agent.link, settings.gateway, agent.current.network)
+            reports = agent.discovery.run_reports(agent.link, settings.gateway, agent.network)
             group.create_task(reports, name="reports")
             if self._simulation is not None:
                 home = self._simulation.furnish(agent, agent.service)

@@ -28,7 +28,7 @@ def test_a_minimal_file_gets_the_documented_defaults(write: Files) -> None:
     assert settings.networks == {}
     assert settings.default_network is None
     assert (settings.cloud.link, settings.cloud.api) == ("embedded", None)
-    assert dataclasses.astuple(settings.service) == ("127.0.0.1:8040", 60, 120, 600)
+    assert dataclasses.astuple(settings.service) == ("127.0.0.1:8040", 60, 120, 600, None, None)
     assert settings.permits.ceiling is None
     assert settings.secrets.directory is None
     assert settings.log.level == "info"
@@ -58,6 +58,8 @@ def test_everything_set(write: Files) -> None:
         found_interval = 5
         token_life = 3600
         bind_window = 86400
+        tls_certificate = "service.crt"
+        tls_key = "/keys/service.key"
         [secrets]
         directory = "keys"
     """
@@ -73,7 +75,8 @@ def test_everything_set(write: Files) -> None:
     api = settings.cloud.api
     assert api is not None
     assert dataclasses.astuple(api) == ("https://api.example.com", "123", "h1", "auth_code")
-    assert dataclasses.astuple(settings.service) == ("[::1]:0", 5, 3600, 86400)
+    tls = (path.parent / "service.crt", Path("/keys/service.key"))
+    assert dataclasses.astuple(settings.service) == ("[::1]:0", 5, 3600, 86400, *tls)
     assert settings.permits.ceiling == 3600
     assert settings.secrets.directory == path.parent / "keys"
     assert settings.log.level == "debug"
@@ -175,6 +178,8 @@ def test_differences_name_what_changed(write: Files) -> None:
         ("wifi.radios", True),
         ("cloud.link", True),
         ("service.listen", True),
+        ("service.tls_certificate", True),
+        ("service.tls_key", True),
         ("secrets.directory", True),
         ("permits.ceiling", False),
         ("products.a1Bdn3wBulb", False),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import load
 from tests.config_files import BULB, MINIMAL, Files, only, problems
 
 
@@ -218,9 +219,20 @@ def test_a_radio_stands_once_however_it_is_spelled(write: Files) -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8040", "192.168.1.2:80", "[::]:8040", "gateway.local:8040"])
-def test_listening_beyond_loopback_needs_what_is_not_there_yet(write: Files, listen: str) -> None:
+def test_listening_beyond_loopback_needs_tls(write: Files, listen: str) -> None:
     told = only(write({"enrolld.toml.d/x.toml": f"[service]\nlisten = '{listen}'"}))
     assert told.startswith("enrolld.toml.d/x.toml:2: service.listen: is beyond loopback, which needs TLS")
+    tls = "[service]\ntls_certificate = 'service.crt'\ntls_key = '/etc/service.key'\n"
+    service = load(write({"enrolld.toml.d/y.toml": tls})).service
+    assert service.listen == listen
+    assert service.tls_certificate == write.directory / "service.crt"
+    assert service.tls_key == Path("/etc/service.key")
+
+
+@pytest.mark.parametrize("key", ["tls_certificate", "tls_key"])
+def test_tls_takes_both_files(write: Files, key: str) -> None:
+    told = only(write({"enrolld.toml.d/x.toml": f"[service]\nlisten = '[::]:443'\n{key} = 'x.pem'"}))
+    assert told.startswith(f"enrolld.toml.d/x.toml:3: service.{key}: is one of two")
 
 
 def test_no_message_repeats_a_secret_that_stands_in_the_wrong_place(write: Files) -> None:

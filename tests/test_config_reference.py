@@ -16,7 +16,11 @@ from agent.model import Kind
 ROOT = Path(__file__).resolve().parents[1]
 COMMENTED = re.compile(r"^#(\[[a-z.]+\]|([a-z_]+) = .+)$")
 # What else must stand in a table for one option of it to be enough.
-COMPANIONS = {"networks": {"ssid"}, "api": {"url", "app_key"}}
+COMPANIONS = {
+    "networks": {"ssid"},
+    "api": {"url", "app_key"},
+    "service": {"tls_certificate", "tls_key"},
+}
 
 
 def test_the_committed_files_are_the_generated_ones() -> None:

@@ -56,7 +56,7 @@ EXPECTED = {
     "radiotap broken": "fields behind the end of their own header are broken for us; scapy reads on",
     "long name": "an SSID has 32 octets at most (IEEE 802.11-2020, 9.4.2.2); scapy shows any",
     "empty request": "a probe request that ends behind its header has no layer in scapy",
-    "header length": "scapy aligns some radiotap fields past the header's own end, and starts the frame there",
+    "header length": "scapy reads some radiotap fields past the header's end, and starts the frame there",
     "hopping": "scapy does not know radiotap's FHSS field, and reads what follows it at the wrong place",
     "order bit": "scapy does not know that it brings four more octets in a management frame",
     "out of step": "scapy gives a typed element (HT, RSN, ..) another length than it has, or gives up in it",

@@ -137,9 +137,11 @@ def _build(sheet: Sheet, products: dict[str, Product]) -> Settings:
             found_interval=sheet.get(options.FOUND_INTERVAL),
             token_life=sheet.get(options.TOKEN_LIFE),
             bind_window=sheet.get(options.BIND_WINDOW),
+            tls_certificate=_find_path(sheet, sheet.get(options.TLS_CERTIFICATE)),
+            tls_key=_find_path(sheet, sheet.get(options.TLS_KEY)),
         ),
         permits=PermitSettings(sheet.get(options.CEILING)),
-        secrets=SecretSettings(_find_directory(sheet)),
+        secrets=SecretSettings(_find_path(sheet, sheet.get(options.SECRETS_DIRECTORY))),
         log=LogSettings(sheet.get(options.LOG_LEVEL)),
         products=products,
     )
@@ -166,6 +168,5 @@ def _build_api(sheet: Sheet) -> ApiSettings | None:
     )
 
 
-def _find_directory(sheet: Sheet) -> Path | None:
-    directory = sheet.get(options.SECRETS_DIRECTORY)
-    return sheet.file.parent / directory if directory else None
+def _find_path(sheet: Sheet, path: Path | None) -> Path | None:
+    return sheet.file.parent / path if path else None

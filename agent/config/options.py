@@ -187,7 +187,23 @@ LISTEN = Option(
     ("service", "listen"),
     values.listen_address(),
     "127.0.0.1:8040",
-    'Where the embedded service answers HTTP; "" keeps it in this process.',
+    'Where the embedded service answers HTTP; "" keeps it in this process, port 0 takes a free one. '
+    "An address beyond loopback needs the two TLS options.",
+)
+TLS_CERTIFICATE: Option[Path | None] = Option(
+    ("service", "tls_certificate"),
+    values.file(),
+    None,
+    "The PEM file with the certificate (and its chain) that the embedded service shows; with it and "
+    "tls_key it speaks HTTPS. A relative path counts from this file.",
+    '"service.crt"',
+)
+TLS_KEY: Option[Path | None] = Option(
+    ("service", "tls_key"),
+    values.file(),
+    None,
+    "The PEM file with the private key of that certificate; nobody but the daemon should be able to read it.",
+    '"service.key"',
 )
 FOUND_INTERVAL = Option(
     ("service", "found_interval"),
@@ -262,6 +278,8 @@ OPTIONS: tuple[Option[object], ...] = (
     API_HOME_ID,
     API_AUTH_CODE,
     LISTEN,
+    TLS_CERTIFICATE,
+    TLS_KEY,
     FOUND_INTERVAL,
     TOKEN_LIFE,
     BIND_WINDOW,

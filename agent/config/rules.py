@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.config import options, product_options
 from agent.config.sheet import Problem, Sheet, fill, find_missing
+from agent.config.values import is_loopback, split_address
 
 SIMULATED = "simulated"
 
@@ -17,6 +18,7 @@ def check_together(sheet: Sheet) -> Iterator[Problem]:
         yield from _check_ssid(sheet, name)
     yield from _check_defaults(sheet)
     yield from _check_simulated(sheet)
+    yield from _check_tls(sheet)
 
 
 def _check_ssid(sheet: Sheet, name: str) -> Iterator[Problem]:
@@ -50,6 +52,23 @@ def _check_simulated(sheet: Sheet) -> Iterator[Problem]:
                 'use "embedded" or a real radio'
             )
             yield Problem(sheet.place(option.path), option.path, sentence)
+
+
+def _check_tls(sheet: Sheet) -> Iterator[Problem]:
+    """TLS takes both files, and an address beyond loopback takes TLS (DESIGN 5)."""
+    both = (options.TLS_CERTIFICATE, options.TLS_KEY)
+    given = [option.path for option in both if sheet.has(option.path)]
+    if any(sheet.is_spoilt(option.path) for option in both):
+        return
+    if len(given) == 1:
+        yield Problem(
+            sheet.place(given[0]), given[0], "is one of two; write tls_certificate and tls_key, or neither"
+        )
+    listen = options.LISTEN.path
+    address = split_address(sheet.get(options.LISTEN)) if sheet.has(listen) else None
+    if not given and address is not None and not is_loopback(address[0]):
+        sentence = "is beyond loopback, which needs TLS; set tls_certificate and tls_key too"
+        yield Problem(sheet.place(listen), listen, sentence)
 
 
 def check_product(sheet: Sheet) -> Iterator[Problem]:

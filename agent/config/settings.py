@@ -10,7 +10,16 @@ from pathlib import Path
 from agent.model import DeviceId, Product
 from agent.toml_lines import KeyPath, key_text
 
-NEEDS_RESTART = ("gateway", "ble.radios", "wifi.radios", "cloud.link", "service.listen", "secrets")
+NEEDS_RESTART = (
+    "gateway",
+    "ble.radios",
+    "wifi.radios",
+    "cloud.link",
+    "service.listen",
+    "service.tls_certificate",
+    "service.tls_key",
+    "secrets",
+)
 """Key paths (prefixes) that a running daemon cannot change; every other setting applies at once."""
 
 
@@ -55,12 +64,14 @@ class CloudSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """The embedded service; ``listen`` empty is no HTTP, times in seconds."""
+    """The embedded service; ``listen`` empty is no HTTP, times in seconds; TLS takes both files."""
 
     listen: str
     found_interval: int
     token_life: int
     bind_window: int
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

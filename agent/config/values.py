@@ -236,22 +236,36 @@ def directory() -> Reader[Path]:
     return _make_text("the path of a directory", convert)
 
 
+def file() -> Reader[Path]:
+    """A file, which need not exist yet."""
+
+    def convert(text: str) -> Path:
+        _demand(text and text.isprintable())
+        return Path(text)
+
+    return _make_text("the path of a file", convert)
+
+
 def listen_address() -> Reader[str]:
-    """``host:port`` on the loopback interface, or empty for none."""
+    """``host:port``, or empty for none."""
 
     def convert(text: str) -> str:
-        match = LISTEN.fullmatch(text)
-        _demand(not text or (match and int(match[3]) < 65536))
-        _demand(
-            match is None or _is_loopback(match[1] or match[2]),
-            "is beyond loopback, which needs TLS, and this version does not have it yet",
-        )
+        _demand(not text or split_address(text))
         return text
 
-    return _make_text('"127.0.0.1:<port>", "[::1]:<port>", or "" for no HTTP', convert)
+    return _make_text('"<address>:<port>", "[<IPv6 address>]:<port>", or "" for no HTTP', convert)
 
 
-def _is_loopback(host: str) -> bool:
+def split_address(text: str) -> tuple[str, int] | None:
+    """Host (an IPv6 one without its brackets) and port of ``host:port``; None when it is not of that form."""
+    match = LISTEN.fullmatch(text)
+    if match is None or int(match[3]) > 65535:
+        return None
+    return match[1] or match[2], int(match[3])
+
+
+def is_loopback(host: str) -> bool:
+    """True for ``localhost`` and the addresses that only this machine reaches."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

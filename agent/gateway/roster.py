@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from agent import records, tickets, tokens, topology
 from agent.errors import InputRefused
+from agent.events import EventLog
 from agent.gateway.bindings import add_token
 from agent.gateway.ledger import Effect, Ledger, login_name, topology_key
 from agent.model import DeviceId
@@ -21,8 +22,9 @@ from agent.topology import SubDevice
 class Roster:
     """Changes the topology, and knows which sub-devices are logged in now."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, log: EventLog, clock: Clock) -> None:
         self._ledger = ledger
+        self._log = log
         self._clock = clock
         self.online: dict[DeviceId, float] = {}
 
@@ -77,7 +79,8 @@ class Roster:
 
     def logged_out(self, device: DeviceId) -> None:
         """A sub-device has no session any more."""
-        self.online.pop(device, None)
+        if self.online.pop(device, None) is not None:
+            self._log.emit("subdevice_offline", device=str(device))
 
     async def keep_secret(self, device: DeviceId, secret: str) -> None:
         """Keep the deviceSecret that the cloud sent."""

@@ -5,7 +5,6 @@ CPU time (user and system) a frame; every tool runs in each of the rounds, the m
 
 from __future__ import annotations
 
-import importlib.util
 import mmap
 import os
 import shutil
@@ -20,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.codec.dot11 import FrameReader
-from agent.errors import FrameError
-from tests.bench.load import write_load
 
 FRAMES, FEW = 500_000, 4_000
 ROUNDS = 3
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "make_load.py"
+OURS = "enrollctl replay --json"
 REPLAY = "import sys; from agent.cli.main import main; sys.exit(main())"
+READER = "import sys; from tests.bench.bench_frames import read_alone; read_alone(sys.argv[1])"
 SCAPY = """
 import sys, time
 from scapy.layers.dot11 import Dot11Beacon, RadioTap
@@ -44,6 +43,17 @@ TSHARK = ("-n", "-T", "fields", "-e", "wlan.bssid", "-e", "wlan.ssid", "-e", "ra
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    title: str
+    access_points: int
+    flood: bool
+    seed: int
+
+
+LOADS = (Load("200 networks", 200, flood=False, seed=1), Load("flood of 50,000", 50_000, flood=True, seed=2))
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """CPU microseconds a frame, and the peak of the process in MiB (0: not a process of its own)."""
 
@@ -51,76 +61,56 @@ class Cost:
     peak: float = 0.0
 
 
-def run_child(arguments: list[str], frames: int, output: int | None = subprocess.DEVNULL) -> Cost:
+def run_child(arguments: list[str], frames: int) -> Cost:
     """What a whole process costs, its start included."""
-    child = subprocess.Popen(arguments, stdout=output)
+    child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise SystemExit(f"{arguments[0]} ended with {child.returncode}")
+        raise SystemExit(f"{' '.join(arguments)} ended with {child.returncode}")
     return Cost((usage.ru_utime + usage.ru_stime) / frames * 1e6, usage.ru_maxrss / 1024)
 
 
-def run_replay(path: Path) -> Cost:
-    return run_child([sys.executable, "-c", REPLAY, "replay", "--json", str(path)], FRAMES)
-
-
-def run_scapy(path: Path) -> Cost:
-    """scapy in its loop alone, on the first frames: its start would count for more than they do."""
+def run_loop(script: str, path: Path, frames: int) -> Cost:
+    """What a loop costs without the start of its process: the script prints its CPU seconds."""
     done = subprocess.run(
-        [sys.executable, "-c", SCAPY, str(path)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True
     )
-    return Cost(float(done.stdout) / FEW * 1e6)
+    return Cost(float(done.stdout) / frames * 1e6)
 
 
-def run_tshark(path: Path) -> Cost:
-    return run_child(["tshark", "-r", str(path), *TSHARK], FRAMES)
-
-
-def run_reader(path: Path) -> Cost:
-    """The loop over records and `FrameReader` alone, in this process."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
-        began = time.process_time()
-        frames = read_all(buffer)
-        return Cost((time.process_time() - began) / frames * 1e6)
-
-
-def read_all(buffer: mmap.mmap) -> int:
+def read_alone(path: str) -> None:
+    """Read each record with a `FrameReader` and print the CPU seconds."""
     unpack, read = struct.Struct("<8xI").unpack_from, FrameReader(127).read
-    at, frames, end = 24, 0, len(buffer)
-    while at < end:
-        start = at + 16
-        at = start + unpack(buffer, at)[0]
-        try:
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
+        at, end, began = 24, len(buffer), time.process_time()
+        while at < end:
+            start = at + 16
+            at = start + unpack(buffer, at)[0]
             read(buffer, start, at)
-        except FrameError:
-            pass
-        frames += 1
-    return frames
+        print(time.process_time() - began)
 
 
-def make_load(path: Path, frames: int, access_points: int, *, flood: bool, seed: int) -> None:
-    """By the shared generator where it is beside this checkout, else by our own."""
-    if not SHARED.exists():
-        write_load(path, frames, access_points, flood=flood, seed=seed)
-        return
-    spec = importlib.util.spec_from_file_location("make_load", SHARED)
-    assert spec
-    assert spec.loader
-    shared = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(shared)
-    options = ["--frames", str(frames), "--aps", str(access_points), "--seed", str(seed)]
-    shared.main(["wifi", str(path), *options, *(["--flood"] if flood else [])])
+def make_load(path: Path, load: Load, frames: int) -> None:
+    """By the shared generator where it is beside this checkout, else by our own.
+
+    In a process of its own: what this one holds would count in the peaks of its children.
+    """
+    options = ["--frames", str(frames), "--aps", str(load.access_points), "--seed", str(load.seed)]
+    options += ["--flood"] if load.flood else []
+    generator = [str(SHARED), "wifi"] if SHARED.exists() else ["-m", "tests.bench.load"]
+    subprocess.run([sys.executable, *generator, str(path), *options], check=True)
 
 
 def take_turns(whole: Path, part: Path) -> dict[str, list[Cost]]:
+    replay = [sys.executable, "-c", REPLAY, "replay", "--json", str(whole)]
     tools: dict[str, Callable[[], Cost]] = {
-        "enrollctl replay --json": lambda: run_replay(whole),
-        "its frame reader alone": lambda: run_reader(whole),
-        f"scapy (loop, {FEW} frames)": lambda: run_scapy(part),
+        OURS: lambda: run_child(replay, FRAMES),
+        "its frame reader alone": lambda: run_loop(READER, whole, FRAMES),
+        f"scapy, {FEW} frames": lambda: run_loop(SCAPY, part, FEW),
     }
     if shutil.which("tshark"):
-        tools["tshark -T fields"] = lambda: run_tshark(whole)
+        tools["tshark -T fields"] = lambda: run_child(["tshark", "-r", str(whole), *TSHARK], FRAMES)
     costs: dict[str, list[Cost]] = {name: [] for name in tools}
     for _ in range(ROUNDS):
         for name, run in tools.items():
@@ -131,7 +121,7 @@ def take_turns(whole: Path, part: Path) -> dict[str, list[Cost]]:
 def show(title: str, costs: dict[str, list[Cost]]) -> None:
     print(f"{title}: CPU us/frame, median of {ROUNDS} (min-max)")
     middle = {name: statistics.median(cost.micros for cost in taken) for name, taken in costs.items()}
-    ours = middle["enrollctl replay --json"]
+    ours = middle[OURS]
     for name, taken in costs.items():
         micros = [cost.micros for cost in taken]
         peak = f"{max(cost.peak for cost in taken):7.1f} MiB" if taken[0].peak else " " * 11
@@ -141,18 +131,17 @@ def show(title: str, costs: dict[str, list[Cost]]) -> None:
 
 def main() -> None:
     generator = "the shared generator" if SHARED.exists() else "tests/bench/load.py"
-    print(f"{FRAMES} frames by {generator}; x: against enrollctl replay")
+    print(
+        f"{FRAMES} frames by {generator}; x: against enrollctl replay; reader and scapy without their start"
+    )
     if not shutil.which("tshark"):
         print("tshark did not run: it is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        for title, access_points, flood, seed in (
-            ("200 networks", 200, False, 1),
-            ("flood of 50,000", 50_000, True, 2),
-        ):
-            whole, part = Path(folder, "whole.pcap"), Path(folder, "part.pcap")
-            make_load(whole, FRAMES, access_points, flood=flood, seed=seed)
-            make_load(part, FEW, access_points, flood=flood, seed=seed)
-            show(title, take_turns(whole, part))
+        whole, part = Path(folder, "whole.pcap"), Path(folder, "part.pcap")
+        for load in LOADS:
+            make_load(whole, load, FRAMES)
+            make_load(part, load, FEW)
+            show(load.title, take_turns(whole, part))
 
 
 if __name__ == "__main__":

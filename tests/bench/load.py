@@ -6,6 +6,7 @@ every frame.
 
 from __future__ import annotations
 
+import argparse
 import random
 import struct
 from dataclasses import dataclass
@@ -71,3 +72,18 @@ def write_load(path: Path, frames: int, access_points: int, *, flood: bool = Fal
             size = len(header) + len(frame)
             seconds, micros = divmod(number * 500, 1_000_000)
             file.write(struct.pack("<IIII", 1_700_000_000 + seconds, micros, size, size) + header + frame)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--frames", type=int, default=500_000)
+    parser.add_argument("--aps", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--flood", action="store_true")
+    given = parser.parse_args()
+    write_load(given.path, given.frames, given.aps, flood=given.flood, seed=given.seed)
+
+
+if __name__ == "__main__":
+    main()
