@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from agent.model import BleRecord, Generation, Product, Station, WifiRecord, mac_bytes, mac_text, ssid_text
+from agent.codec.fields import ble_fields, wifi_fields
+from agent.model import BleRecord, Product, Station, WifiRecord, mac_bytes, mac_text, ssid_text
 
 Key = tuple[bytes, int] | tuple[str, str] | bytes
 """BLE: (record MAC, product id); Wi-Fi enrollee: (product key, device name); access point: its BSSID."""
@@ -181,20 +182,11 @@ def document(entry: Entry, now: float, utc: float, *, joined: bool = False) -> d
 
 def decoded(entry: Entry) -> dict[str, object]:
     """The fields that the enrollee's own bytes say (DESIGN 3, ``decode advert`` and ``decode frame``)."""
-    record = entry.record
-    if isinstance(record, BleRecord):
-        return _ble_fields(record)
-    if record is None:
+    if isinstance(entry.record, BleRecord):
+        return ble_fields(entry.record)
+    if entry.record is None:
         return {}
-    return {
-        "device_name": record.device_name,
-        "version": record.version,
-        "security": record.security,
-        "sign_method": record.sign_method,
-        "random": record.random.hex(),
-        "sign": record.sign.hex(),
-        "channel": entry.described.channel if entry.described else None,
-    }
+    return wifi_fields(entry.record) | {"channel": entry.described.channel if entry.described else None}
 
 
 def access_point_document(entry: Entry, now: float) -> dict[str, object]:
@@ -211,23 +203,6 @@ def access_point_document(entry: Entry, now: float) -> dict[str, object]:
         "security": station.security,
         "frames": entry.count,
         "age": _age(now, entry.last),
-    }
-
-
-def _ble_fields(record: BleRecord) -> dict[str, object]:
-    signature = record.signature
-    return {
-        "generation": Generation(record.generation).value,
-        "sub_type": record.sub_type,
-        "product_id": record.product_id,
-        "mac": mac_text(record.mac),
-        "fmsk": record.fmsk,
-        "secured": record.secured,
-        "secret": record.secret,
-        "wants_wifi": record.wants_wifi,
-        "bound": record.bound,
-        "connectable": record.connectable,
-        "signature": {"sign": signature.sign.hex(), "sequence": signature.sequence} if signature else None,
     }
 
 

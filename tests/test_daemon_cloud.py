@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.assembly import Probes
 from agent.model import DeviceId
 from tests.world import (
     CAMERA,
@@ -15,6 +16,7 @@ from tests.world import (
     OTHER_PLUG,
     PLUG,
     Document,
+    Line,
     Owner,
     Site,
     World,
@@ -116,7 +118,8 @@ def test_the_cloud_and_the_socket_open_the_same_windows(
 async def test_a_time_that_is_none_changes_nothing(world: World) -> None:
     await world.permit("a1DemoPlug1", 600)
     before = (await world.read.get("/v1/permits"))["windows"]
-    for time in (None, -1, 65536, 1.5, "60", True, [], 2**62):
+    wrong: list[object] = [None, -1, 65536, 1.5, "60", True, [], 2**62]
+    for time in wrong:
         status, refused = await world.permit("a1DemoPlug1", time)
         assert (status, refused["error"]["code"]) == (400, "malformed"), time
     for product_key in ("a b", "x" * 21):
@@ -230,7 +233,6 @@ async def test_forget_takes_a_device_out_of_the_cloud_as_well(world: World) -> N
     await world.let_in(PLUG, OTHER_PLUG)
     status, row = await world.admin.ask("DELETE", f"/v1/subdevices/{PLUG}")
     assert (status, row["state"]) == (200, "removing")
-    assert (await world.join(PLUG))["reason"] == "being_removed"
     await world.until(lambda: world.told("subdevice_removed", device=str(PLUG)), within=1)
     assert (await world.service.figures()).topology == {GATEWAY: [OTHER_PLUG]}
     assert await world.row(PLUG) is None
@@ -238,6 +240,48 @@ async def test_forget_takes_a_device_out_of_the_cloud_as_well(world: World) -> N
     assert (await world.row(OTHER_PLUG) or {})["state"] == "online"
     await world.let_in(PLUG)
     assert (await world.service.figures()).topology == {GATEWAY: [PLUG, OTHER_PLUG]}
+
+
+def test_what_the_cloud_must_hear_waits_until_the_line_is_back(tmp_path: Path) -> None:
+    line = Line()
+
+    async def scene(world: World) -> None:
+        await world.let_in(PLUG)
+        line.is_cut = True
+        place = await world.ticket(OTHER_PLUG)
+        assert (await world.finish(place))[0] == 202
+        assert (await world.admin.ask("DELETE", f"/v1/subdevices/{PLUG}"))[0] == 200
+        await world.clock.sleep(100)
+        assert (await world.join(PLUG))["reason"] == "being_removed"
+        assert (await world.joins.get(place))["state"] == "joining"
+        assert (await world.join(OTHER_PLUG))["reason"] == "join_running"
+        facts = (await world.read.get(f"/v1/why/{PLUG}"))["facts"]
+        assert "1 message about it waits for the cloud's answer." in [fact["sentence"] for fact in facts]
+        line.is_cut = False
+        await world.until(lambda: world.told("subdevice_removed", device=str(PLUG)), within=61)
+        await world.until(lambda: world.told("subdevice_online", device=str(OTHER_PLUG)), within=61)
+        assert (await world.service.figures()).topology == {GATEWAY: [OTHER_PLUG]}
+        assert (await world.joins.get(place))["state"] == "online"
+
+    live(Site(tmp_path), scene, probes=Probes(on_send=line.pass_on))
+
+
+def test_a_join_that_is_forgotten_before_the_cloud_heard_of_it_never_happens(tmp_path: Path) -> None:
+    line = Line()
+
+    async def scene(world: World) -> None:
+        await world.permit("a1DemoPlug1", 600)
+        line.is_cut = True
+        place = await world.ticket(PLUG)
+        assert (await world.finish(place))[0] == 202
+        assert (await world.admin.ask("DELETE", f"/v1/subdevices/{PLUG}"))[0] == 200
+        line.is_cut = False
+        await world.until(lambda: world.told("subdevice_removed", device=str(PLUG)))
+        assert (await world.joins.get(place))["state"] == "failed"
+        assert world.told("subdevice_online") == []
+        assert (await world.service.figures()).topology == {}
+
+    live(Site(tmp_path), scene, probes=Probes(on_send=line.pass_on))
 
 
 @in_world()

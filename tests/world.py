@@ -18,6 +18,7 @@ import h11
 from agent import config, credentials
 from agent.assembly import Assembly, Probes
 from agent.daemon import Daemon, Orders
+from agent.errors import CloudBusy
 from agent.events import EventLog
 from agent.model import DeviceId, Event
 from agent.ports import Clock
@@ -174,6 +175,19 @@ class Owner:
         """Take a sub-device out from afar."""
         ids = {"iotId": self.service.iot_id(GATEWAY), "subIotId": self.service.iot_id(device)}
         return await self.call("/thing/topo/remove", **ids)
+
+
+class Line:
+    """The gateway's line to the cloud, for `Probes.on_send`: it notes what goes out, and may be cut."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self.sent: list[str] = []
+
+    def pass_on(self, topic: str) -> None:
+        if self.is_cut:
+            raise CloudBusy("the line is cut")
+        self.sent.append(topic)
 
 
 def names(device: DeviceId) -> Document:

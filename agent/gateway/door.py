@@ -170,7 +170,7 @@ class Door:
     async def complete(self, ticket_id: str, body: object) -> Ticket:
         """``POST /v1/joins/{ticket}/done``: the join is on the disk when this returns; 404, 409, 410."""
         done = tickets.read_done(body)
-        self.ticket(ticket_id)
+        asked = self.ticket(ticket_id).request
 
         def change(db: sqlite3.Connection) -> Effect:
             known = records.get_ticket(db, ticket_id)
@@ -187,7 +187,8 @@ class Door:
         ticket = effect.tickets[ticket_id]
         if ticket is None:
             raise AssertionError("a completed ticket is there")
-        self._grants.pop(str(ticket.request.device), None)
+        for name in (str(asked.device), asked.enrollee):  # as `start` names a grant: a start is for once
+            self._grants.pop(name or "", None)
         return ticket
 
     def ticket(self, ticket_id: str) -> Ticket:
