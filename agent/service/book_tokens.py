@@ -41,10 +41,16 @@ class Tokens:
         """Of a device that reports too many drop the oldest, used and unused counted apart."""
         for used in (False, True):
             self._db.execute(
-                "DELETE FROM tokens WHERE product_key = ?1 AND device_name = ?2 AND (binds > 0) = ?3 "
-                "AND token NOT IN (SELECT token FROM tokens WHERE product_key = ?1 AND device_name = ?2 "
-                "AND (binds > 0) = ?3 ORDER BY boot_id = ?4 DESC, reported DESC LIMIT ?5)",
-                (*keys(device), used, boot_id, KEPT),
+                "DELETE FROM tokens WHERE product_key = :pk AND device_name = :dn AND (binds > 0) = :used "
+                "AND token NOT IN (SELECT token FROM tokens WHERE product_key = :pk AND device_name = :dn "
+                "AND (binds > 0) = :used ORDER BY boot_id = :boot_id DESC, reported DESC LIMIT :kept)",
+                {
+                    "pk": device.product_key,
+                    "dn": device.device_name,
+                    "used": used,
+                    "boot_id": boot_id,
+                    "kept": KEPT,
+                },
             )
 
     def find(self, token: str, boot_id: str, since: float) -> list[DeviceId]:
