@@ -5,7 +5,13 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: demo run test test-all lint bench lock clean
+# make install: a staging root, where units and commands go, the private environment, what it is made of.
+DESTDIR ?=
+PREFIX  ?= /usr/local
+OPT     ?= /opt/enrolld
+WHEELS  ?= dist/wheels
+
+.PHONY: demo run test test-all lint bench lock wheels install uninstall clean
 
 demo: $(READY)
 	@$(BIN)/enrollctl demo
@@ -34,6 +40,8 @@ bench: $(READY)
 lock:
 	$(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	$(PYTHON) -m uv pip compile --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate -c requirements.lock pyproject.toml -o requirements.run.lock
 
 $(READY): requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (once)"
@@ -42,6 +50,24 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# enrolld and all that it needs at run time, as wheels for this machine's Python: the only step that needs
+# an index. Copied to a gateway, the folder installs without one.
+wheels:
+	@$(PYTHON) -m venv build/pip
+	@rm -rf build/lib build/bdist.* $(WHEELS)/enrolld-*.whl
+	@build/pip/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) .
+	@build/pip/bin/python -m pip download --quiet --disable-pip-version-check --only-binary :all: \
+	  --require-hashes -r requirements.run.lock --dest $(WHEELS)
+	@echo "wheels are in $(WHEELS)"
+
+# Builds the wheels first when there are none. Idempotent; an upgrade restarts a running service.
+install:
+	@ls $(WHEELS)/enrolld-*.whl >/dev/null 2>&1 || $(MAKE) --no-print-directory wheels
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' OPT='$(OPT)' WHEELS='$(WHEELS)' PYTHON='$(PYTHON)' sh systemd/install.sh install
+
+uninstall:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' OPT='$(OPT)' sh systemd/install.sh uninstall
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     UNKNOWN_PRODUCT = "unknown_product"
     GATEWAY_PRODUCT = "gateway_product"
     WRONG_KIND = "wrong_kind"
+    WRONG_PRODUCT = "wrong_product"
     NAME_INVALID = "name_invalid"
     SECURITY_DOWNGRADE = "security_downgrade"
     DEVICE_BOUND = "device_bound"
@@ -54,7 +55,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.START_COMMAND: "{device} was named by a start command of {by}, which is good for {ends}.",
     Reason.UNKNOWN_PRODUCT: "{product} has no product file here, so none of its devices may join.",
     Reason.GATEWAY_PRODUCT: "{product} is a gateway product, and a gateway never joins another one.",
-    Reason.WRONG_KIND: "{product} is a {kind} product and cannot come in as a {asked}.",
+    Reason.WRONG_KIND: "{product} is a {kind} product and cannot come in as a {asked} one.",
+    Reason.WRONG_PRODUCT: "{device} is heard with the product id {asked}, which {product} does not have.",
     Reason.NAME_INVALID: "{device} has a name that is not 4 to 32 letters, digits or - _ @ . :",
     Reason.SECURITY_DOWNGRADE: "{device} offers no security, and {product} requires it.",
     Reason.DEVICE_BOUND: "{device} says that a user has bound it; only --overwrite takes it over.",
@@ -92,6 +94,11 @@ class JoinRequest:
     bound: bool | None = None
     secured: bool | None = None
     overwrite: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What to call the device: ``pk/dn``, the enrollee id while its name is unknown, else its address."""
+        return str(self.device) if self.device.device_name else self.enrollee or self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +240,13 @@ def _is_address(text: str) -> bool:
     return 0 < len(text) <= ADDRESS_LENGTH and text.isprintable()
 
 
-def _say(case: _Case, reason: Reason, *, by: str = "", ends: str = "") -> str:
+def _say(case: _Case, reason: Reason, *, by: str = "", ends: str = "", asked: str = "") -> str:
     request = case.request
-    name = request.device.device_name
     return SENTENCES[reason].format(
         product=case.product.name or case.product.product_key,
-        device=str(request.device) if name else request.enrollee or request.address,
+        device=request.subject,
         kind=case.product.kind,
-        asked=request.kind,
+        asked=asked or request.kind,
         members=MEMBERS,
         by=by,
         ends=ends,
@@ -263,6 +269,15 @@ def _check_kind(case: _Case) -> _Finding:
     return _Finding(f"The product file makes it a {case.product.kind} product.")
 
 
+def _check_record(case: _Case) -> _Finding:
+    number, known = case.request.product_id, case.product.product_ids
+    if number is None:
+        return _Finding("No radio here hears it under that address.")
+    if known and number not in known:
+        return _Finding(_say(case, Reason.WRONG_PRODUCT, asked=f"0x{number:08x}"), Reason.WRONG_PRODUCT)
+    return _Finding(f"It is heard with the product id 0x{number:08x}.")
+
+
 def _check_name(case: _Case) -> _Finding:
     name = case.request.device.device_name
     if not name and case.request.enrollee is not None:
@@ -280,8 +295,12 @@ def _check_security(case: _Case) -> _Finding:
 
 
 def _check_bound(case: _Case) -> _Finding:
-    if case.request.bound and not case.request.overwrite:
+    known = _known(case)
+    returns = known is not None and _may_return(case.request, known)  # a member is bound, of course
+    if case.request.bound and not case.request.overwrite and not returns:
         return _object(case, Reason.DEVICE_BOUND)
+    if case.request.bound and returns:
+        return _Finding("It says that it is bound, as a member of this gateway may be.")
     if case.request.bound:
         return _Finding("It says that it is bound, and the operator said to overwrite.")
     return _Finding("It does not say that it is bound.")
@@ -378,6 +397,7 @@ STANDING: Mapping[State, Reason] = {
 CHECKS: Mapping[str, Callable[[_Case], _Finding]] = {
     "product": _check_product,
     "kind": _check_kind,
+    "record": _check_record,
     "name": _check_name,
     "security": _check_security,
     "bound": _check_bound,

@@ -11,6 +11,7 @@ from agent.cloud.embedded import EmbeddedLink
 from agent.codec import awss
 from agent.config import Settings
 from agent.credentials import Credentials, device_secret_name, product_secret_name
+from agent.errors import StoreError
 from agent.events import EventLog
 from agent.gateway.bindings import Bindings
 from agent.gateway.documents import Document, iso
@@ -30,6 +31,8 @@ from agent.jobs.uplink import Uplink
 from agent.model import DeviceId, Product, WifiRecord
 from agent.ports import Clock
 from agent.registry import Registry
+from agent.service.entrance import Entrance
+from agent.service.http import Front, read_address
 from agent.service.service import Service
 from agent.service.values import ServiceSettings
 from agent.store import Store
@@ -60,8 +63,13 @@ class Current:
             gateway=self.settings.gateway,
             ble=self.settings.ble,
             wifi=self.settings.wifi,
-            cloud=self.settings.cloud,
-            service=replace(settings.service, listen=self.settings.service.listen),
+            cloud=replace(settings.cloud, link=self.settings.cloud.link),
+            service=replace(
+                settings.service,
+                listen=self.settings.service.listen,
+                tls_certificate=self.settings.service.tls_certificate,
+                tls_key=self.settings.service.tls_key,
+            ),
             secrets=self.settings.secrets,
         )
 
@@ -102,6 +110,7 @@ class Assembly:
         self.registry = Registry(current.products(), self._verify)
         self.radios: list[RadioJob] = []
         self.service: Service | None = None
+        self.front: Front | None = None
         self.uplink: Uplink | None = None
         self._add_commands()
 
@@ -149,6 +158,7 @@ class Assembly:
                 adapters=lambda: [radio.document() for radio in self.radios],
                 link=self._link_document,
                 on_report=lambda: self.discovery.on_report,
+                create_account=self._create_account,
                 version=metadata.version("enrolld"),
                 started=self.clock.boot(),
             ),
@@ -190,6 +200,13 @@ class Assembly:
         )
         return self.service
 
+    def make_front(self, service: Service) -> Front | None:
+        """The service's HTTP front, when it is to listen."""
+        address = read_address(self.current.settings.service)
+        if address is not None:
+            self.front = Front(Entrance(service, self.clock, self.ingress), address)
+        return self.front
+
     def make_uplink(self, service: Service) -> Uplink:
         """The cloud job over the embedded link."""
         gateway = self.current.settings.gateway
@@ -219,7 +236,14 @@ class Assembly:
         session = self.uplink.session if self.uplink else None
         state = "connecting" if session is None else "online" if session.connected else "offline"
         since = None if session is None or not session.since else iso(session.since)
-        return {"kind": self.current.settings.cloud.link, "state": state, "since": since}
+        url = None if self.front is None else self.front.url
+        return {"kind": self.current.settings.cloud.link, "state": state, "since": since, "api": url}
+
+    async def _create_account(self, name: str) -> Document:
+        if self.service is None:
+            raise StoreError("the provisioning service is not open yet")
+        account = await self.service.create_account(name)
+        return account.document(self.service.app, None if self.front is None else self.front.url)
 
     def _product_secret(self, product: Product) -> str | None:
         return self.credentials.get(product.secret or product_secret_name(product.product_key))

@@ -15,6 +15,7 @@ from pathlib import Path
 from agent.model import DeviceId
 
 SYSTEMD_PREFIX = "secrets_"  # what LoadCredential=secrets:DIRECTORY puts before each file's name
+LONGEST_FILE_NAME = 255  # octets, the prefix included
 LONGEST = 256  # octets; the longest secret of the documents has 64
 
 PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -43,6 +44,10 @@ class Credentials:
     def names(self) -> list[str]:
         """The names of all secrets, sorted."""
         return sorted(self._values)
+
+    def differences(self, other: Credentials) -> list[str]:
+        """The names of the secrets that came, went or changed, sorted."""
+        return sorted(name for name in {*self._values, *other.names()} if self.get(name) != other.get(name))
 
     def problems(self) -> list[str]:
         """One sentence for each file or directory that needs a hand; none holds any part of a secret."""
@@ -156,9 +161,17 @@ def _read_secret(file: Path, name: str) -> str:
     return content
 
 
+def is_loadable(name: str) -> bool:
+    """Whether LoadCredential= takes a file of that name; one that it refuses keeps the unit from starting."""
+    plain = name.isascii() and name.isprintable() and ":" not in name
+    return plain and len(SYSTEMD_PREFIX + name) <= LONGEST_FILE_NAME
+
+
 def _misnamed(name: str) -> str:
     if ":" in name:
         return "systemd refuses a ':' in a file name and would never start the service; write %3A"
+    if not is_loadable(name):
+        return "systemd refuses such a file name and would never start the service; write odd octets as %XX"
     return (
         "is not the name of a secret; the names are gateway_secret, app_secret, auth_code, "
         "product_secret.<pk>, device_secret.<pk>.<dn> (other octets than A-Za-z0-9_@.- as %XX) "

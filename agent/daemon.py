@@ -7,27 +7,35 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from agent import config, credentials
+from agent import config, credentials, journal
 from agent.assembly import Assembly, Current, Probes
+from agent.claim import claim
 from agent.clock import SystemClock
 from agent.config import Settings
 from agent.credentials import Credentials
-from agent.errors import AgentError, ConfigError, HardwareError
+from agent.errors import AgentError, ConfigError
 from agent.gateway.facade import LEVELS
+from agent.jobs.front import run_front
 from agent.jobs.keeping import Retry, keep_running, recovered
+from agent.jobs.logbook import Logbook
 from agent.jobs.radios import Listen, RadioJob
-from agent.ports import BleRadio, Clock, WifiRadio
+from agent.jobs.uplink import Uplink
+from agent.jobs.watchdog import Watchdog
+from agent.ports import Clock
+from agent.radios import make_ble, make_wifi
 from agent.reload import Reload
 from agent.status.server import SocketServer
-from agent.status.sockets import RUN, Listener, bind_all
+from agent.status.sockets import RUN, Listener, Right, adopt, bind_all
+from agent.systemd import Notifier, take_sockets
 
 CONFIG = Path("/etc/enrolld/enrolld.toml")
 STATE = Path("/var/lib/enrolld")
@@ -50,6 +58,8 @@ class Orders:
     strict: bool = False
     probes: Probes = field(default_factory=Probes)
     logins_per_minute: int | None = None
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    handed: Mapping[str, socket.socket] = field(default_factory=dict)
 
 
 class Daemon:
@@ -63,17 +73,19 @@ class Daemon:
             current.logins_per_minute = orders.logins_per_minute
         self.agent = Assembly(current, known, orders.state, clock, orders.probes)
         self.agent.add_jobs(strict=orders.strict)
-        self.reload = Reload(self.agent, orders.config)
+        self.reload = Reload(self.agent, orders.config, orders.notifier, load_credentials)
         self.stopping = asyncio.Event()
         self.failure: BaseException | None = None
         self._simulation = _simulation(orders)
         self._listeners: list[Listener] = []
+        self._logbook = Logbook(self.agent.events)
 
     async def run(self) -> None:
         """Run until `stopping` is set; a bug in any job, or in a callback, comes out as its exception."""
         asyncio.get_running_loop().set_exception_handler(self._fail)
-        self._listeners = bind_all(self._orders.run)
+        self._listeners = adopt(self._orders.handed) or bind_all(self._orders.run)
         try:
+            self._miss_sockets()
             await self.agent.housekeeping.open_store()
             self._add_radios()
             await self._run_jobs()
@@ -87,21 +99,41 @@ class Daemon:
     async def _run_jobs(self) -> None:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job, name=name) for name, job in self._jobs().items()]
-            await self._wait_for_radios()
-            self.agent.events.emit("daemon_started", version=metadata.version("enrolld"))
-            log.info("ready: %d radios, sockets in %s", len(self.agent.radios), self._orders.run)
+            tasks.append(group.create_task(self._get_ready(), name="ready"))
             await self.stopping.wait()
+            self._orders.notifier.stopping()
             self.agent.events.emit("daemon_stopping")
+            self._logbook.write()
             for task in tasks:
                 task.cancel()
+
+    async def _get_ready(self) -> None:
+        await self._wait_for_radios()
+        self.agent.events.emit("daemon_started", version=metadata.version("enrolld"))
+        log.info("ready: %d radios, sockets in %s", len(self.agent.radios), self._orders.run)
+        self._orders.notifier.ready()
+
+    def _miss_sockets(self) -> None:
+        """A socket unit that failed is a trouble of its own; the daemon serves the others."""
+        for right in set(Right) - {listener.right for listener in self._listeners}:
+            self.agent.health.set(
+                "socket_missing",
+                f"{right.value} was not handed over: its socket unit has failed or is not started; "
+                "`systemctl status 'enrolld*.socket'` says why",
+                subject=right.value,
+                severity="error",
+            )
 
     def _jobs(self) -> dict[str, Coroutine[Any, Any, object]]:
         agent = self.agent
         server = SocketServer(agent.gateway, agent.ingress, self._clock, self._listeners)
+        watchdog = Watchdog(self._orders.notifier, agent.health, self._clock, agent.radios)
         return {
             "sockets": server.serve(),
             "housekeeping": agent.housekeeping.run(),
             "reload": self.reload.run(),
+            "logbook": self._logbook.run(),
+            "watchdog": watchdog.run(),
             "sweep": agent.discovery.run_sweep(),
             "cloud": self._run_cloud(),
             **{radio.subject: radio.run() for radio in agent.radios},
@@ -119,14 +151,21 @@ class Daemon:
         if agent.service is None:
             raise AssertionError("an opened service is there")
         uplink = agent.make_uplink(agent.service)
-        settings = agent.current.settings
         async with asyncio.TaskGroup() as group:
             group.create_task(uplink.run(), name="uplink")
-            reports = agent.discovery.run_reports(agent.link, settings.gateway, agent.network)
-            group.create_task(reports, name="reports")
+            group.create_task(self._run_reports(uplink), name="reports")
+            front = agent.make_front(agent.service)
+            if front is not None:
+                api = run_front(front, agent.service, agent.health, self._clock)
+                group.create_task(api, name="http api")
             if self._simulation is not None:
                 home = self._simulation.furnish(agent, agent.service)
                 group.create_task(home.run(), name="simulated home")
+
+    async def _run_reports(self, uplink: Uplink) -> None:
+        await uplink.reached.wait()  # a report that fails waits 10 s for its next try
+        agent = self.agent
+        await agent.discovery.run_reports(agent.link, agent.current.settings.gateway, agent.network)
 
     def _add_radios(self) -> None:
         settings = self.agent.current.settings
@@ -139,9 +178,11 @@ class Daemon:
         discovery = self.agent.discovery
         full = f"{kind} {name}"
         if kind == "ble":
-            listen: Listen = partial(self._ble_radio(name).listen, discovery.advert_heard(full))
+            listen: Listen = partial(
+                make_ble(name, self._clock, self._air).listen, discovery.advert_heard(full)
+            )
         else:
-            listen = partial(self._wifi_radio(name).listen, discovery.station_heard(full))
+            listen = partial(make_wifi(name, self._clock, self._air).listen, discovery.station_heard(full))
         job = RadioJob(
             name,
             kind,
@@ -153,33 +194,14 @@ class Daemon:
         )
         self.agent.radios.append(job)
 
-    def _ble_radio(self, name: str) -> BleRadio:
-        if name == "simulated":
-            from hw.sim.radios import SimulatedBleRadio
-
-            return SimulatedBleRadio(name, self._air())
-        if name.startswith("replay:"):
-            from hw.replay import ReplayBle
-
-            return ReplayBle(Path(name.removeprefix("replay:")), self._clock)
-        return MissingRadio(name)
-
-    def _wifi_radio(self, name: str) -> WifiRadio:
-        if name == "simulated":
-            from hw.sim.radios import SimulatedWifiRadio
-
-            return SimulatedWifiRadio(name, self._air())
-        if name.startswith("replay:"):
-            from hw.replay import ReplayWifi
-
-            return ReplayWifi(Path(name.removeprefix("replay:")), self._clock)
-        return MissingRadio(name)
-
     def _air(self) -> Any:
         if self._simulation is None:
             from hw.sim.air import Air
 
-            return Air()  # a simulated radio without a scenario hears silence
+            self.agent.health.set(
+                "simulated_silence", "a simulated radio hears nothing without --simulate", severity="warning"
+            )
+            return Air()
         return self._simulation.air
 
     async def _wait_for_radios(self) -> None:
@@ -201,20 +223,6 @@ class Daemon:
         self.stopping.set()
 
 
-class MissingRadio:
-    """A real adapter: this version knows its name and cannot open it, and says so."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def listen(self, *_: object) -> Any:
-        """Raise HardwareError ``radio_unavailable``."""
-        raise HardwareError(
-            "radio_unavailable",
-            f"{self.name}: this version opens simulated and replay radios only",
-        )
-
-
 def _simulation(orders: Orders) -> Any:
     if not orders.simulate:
         return None
@@ -232,7 +240,15 @@ def load_credentials(settings: Settings) -> Credentials:
 def check_config(orders: Orders) -> int:
     """Say what is wrong with the configuration, or that nothing is."""
     settings = config.load(orders.config)
-    known = load_credentials(settings)
+    installed = orders.config.parent / "secrets"  # what the unit hands over, when nothing else is said
+    if (
+        settings.secrets.directory is None
+        and "CREDENTIALS_DIRECTORY" not in os.environ
+        and installed.is_dir()
+    ):
+        known = credentials.load(installed, systemd=None)
+    else:
+        known = load_credentials(settings)
     for problem in (*known.problems(), *config.missing_secrets(settings, known)):
         print(f"warning: {problem}")
     check_link(settings)
@@ -252,12 +268,13 @@ def serve(orders: Orders) -> int:
     """Run the daemon; 0 when it was told to stop."""
     settings = config.load(orders.config)
     check_link(settings)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(handlers=[journal.make_handler(os.environ, sys.stderr)])
     log.setLevel(LEVELS[settings.log.level])
     known = load_credentials(settings)
 
     async def main() -> None:
-        daemon = Daemon(orders, settings, known, SystemClock())
+        given = replace(orders, notifier=Notifier(os.environ), handed=take_sockets(os.environ))
+        daemon = Daemon(given, settings, known, SystemClock())
         for problem in (*known.problems(), *config.missing_secrets(settings, known)):
             daemon.agent.health.set("credential_problem", problem, subject=problem)
         loop = asyncio.get_running_loop()
@@ -266,7 +283,8 @@ def serve(orders: Orders) -> int:
         loop.add_signal_handler(signal.SIGHUP, daemon.reload.asked.set)
         await daemon.run()
 
-    asyncio.run(main())
+    with claim(orders.state):
+        asyncio.run(main())
     return 0
 
 

@@ -1,4 +1,7 @@
-"""Named troubles: set and cleared where the trouble is, read everywhere (``status``, ``health``, metrics)."""
+"""Named troubles: set and cleared where the trouble is, read everywhere (``status``, ``health``, metrics).
+
+Beside them the signs of life of the jobs, which the watchdog reads.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from agent.model import Event
 
 Emit = Callable[..., Event]
+PATIENCE = 60.0  # seconds: a job on a slow disk or a slow cloud is not stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +26,33 @@ class Warning:
     caused_by: str | None = None  # the code of the trouble behind this one
 
 
+class Turns:
+    """By when each job's loop must have turned again (boot time)."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+
+    def turned(self, job: str, now: float, within: float = PATIENCE) -> None:
+        """The job is alive, and will say so again within that many seconds."""
+        self._due[job] = now + within
+
+    def rest(self, job: str) -> None:
+        """The job waits for the world outside, for as long as that takes, or has ended."""
+        self._due.pop(job, None)
+
+    def overdue(self, now: float) -> list[str]:
+        """The jobs that are stuck."""
+        return sorted(job for job, due in self._due.items() if due < now)
+
+
 class Health:
-    """The troubles of now, at most one per (code, subject)."""
+    """The troubles of now, at most one per (code, subject); ``turns`` are the jobs' signs of life."""
 
     def __init__(self, utc: Callable[[], float], emit: Emit) -> None:
         self._utc = utc
         self._emit = emit
         self._warnings: dict[tuple[str, str], Warning] = {}
+        self.turns = Turns()
 
     def set(
         self,

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from agent import tokens
 from agent.assembly import Assembly
+from agent.cloud.api import ApiClient
+from agent.cloud.api_line import Installer, Route
 from agent.jobs.user import ScriptedUser
+from agent.jobs.user_calls import Calls, InProcess, OverHttp
 from agent.model import DeviceId
 from agent.service.service import Service
 from agent.service.uplink import EmbeddedUplink
+from agent.service.values import Caller
 from agent.status.sockets import Right, socket_path
 from hw.sim import scenario
 from hw.sim.air import Air
@@ -36,6 +40,7 @@ class Simulation:
             agent.events,
             agent.clock,
             lambda device: self._token_of(agent, device),
+            lambda caller, auth_code: _connect(agent, service, caller, auth_code),
         )
 
         async def act(step: UserStep) -> None:
@@ -64,6 +69,17 @@ class Simulation:
         if reported:
             return reported[-1]
         return self._home.overhear_token(device) if self._home else None
+
+
+async def _connect(agent: Assembly, service: Service, caller: Caller, auth_code: str) -> Calls:
+    """The person's app: over HTTP where the service speaks it, else in this process."""
+    front = agent.front
+    if front is None:
+        return InProcess(service, caller)
+    await front.listening.wait()
+    route = Route(str(front.url), ca_file=agent.current.settings.service.tls_certificate)
+    installer = Installer(service.app.key, service.app.secret, auth_code, home_id=caller.home)
+    return OverHttp(ApiClient(route, installer, agent.clock))
 
 
 def packaged_scenario() -> Path:

@@ -99,6 +99,11 @@ def issue(request: JoinRequest, *, boot_id: str, now: float) -> Ticket:
     return Ticket(secrets.token_urlsafe(24), request, now, now + LIFE, boot_id)
 
 
+def renew(ticket: Ticket, *, now: float) -> Ticket:
+    """The same open ticket after a new decision at ``now``: that one stands for its own 60 s."""
+    return replace(ticket, decided=now, ends=now + LIFE)
+
+
 def change_state(
     ticket: Ticket, change: Change, *, now: float, code: int | None = None, sentence: str = ""
 ) -> Ticket:

@@ -82,6 +82,7 @@ STATUS: Json = {
         "on_report": 2,
     },
     "subdevices": {"total": 4, "online": 3},
+    "joins": {"admitted": 6, "refused": {"window_closed": 5, "unknown_product": 2}},
     "tokens": {"waiting": 3, "oldest": 41.0},
     "warnings": [ADAPTER_GONE, NO_SCANNER],
 }
@@ -255,6 +256,10 @@ class RecordingAgent:
     async def forget(self, name: str, by: str) -> Json:
         self._tell("forget", name, by)
         return {"v": 1, **SUBDEVICES["subdevices"][0], "state": "removing"}
+
+    async def create_account(self, name: str) -> Json:
+        self._tell("create_account", name)
+        return {"v": 1, "url": None, "auth_code": "a" * 32}
 
     def set_log_level(self, level: str) -> Json:
         self._tell("loglevel", level)

@@ -195,11 +195,11 @@ def test_a_signature_that_is_not_there_is_none(size: int) -> None:
     assert record.signature is None
 
 
-def test_the_genie_beacon_has_a_product_id_of_two_octets() -> None:
-    content = bytes.fromhex("9509 3412 d6847940f6f0 010203 5a")
+def test_the_genie_beacon_has_the_record_of_all_others() -> None:
+    content = bytes.fromhex("950d 78560100 86c3bbe096d8")
     record = must_read(manufacturer(content))
-    assert (record.generation, record.product_id) == (Generation.GENIE, 0x1234)
-    assert mac_text(record.mac) == "F0:F6:40:79:84:D6"
+    assert (record.generation, record.product_id) == (Generation.GENIE, 0x15678)
+    assert mac_text(record.mac) == "D8:96:E0:BB:C3:86"
     assert not record.connectable
 
 

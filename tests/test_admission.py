@@ -198,6 +198,7 @@ def test_what_no_window_would_cure_is_said_first_and_the_rest_is_among_the_facts
     assert list(facts) == [
         "product",
         "kind",
+        "record",
         "name",
         "security",
         "bound",
@@ -263,3 +264,10 @@ def test_a_join_body_with_a_wrong_field_names_it(name: str, value: object) -> No
         with pytest.raises(InputRefused, match=f"field {name} ") as caught:
             read_join(body)
         assert caught.value.code == 400
+
+
+def test_a_device_heard_with_another_product_id_is_refused() -> None:
+    liar = replace(BLE, product_id=0x7777)
+    decision = ask(liar)
+    assert decision.reason is Reason.WRONG_PRODUCT
+    assert "0x00007777" in decision.sentence

@@ -82,7 +82,10 @@ def test_a_file_that_cannot_be_read_does_not_make_options_missing(write: Files) 
     [
         ("[service]\nlisten = ''\nintervall = 5\n", 3, "service.intervall"),
         ("[servise]\n", 1, "servise"),
-        ("a.b.c = 1\n", 1, "a"),
+        ("a.b.c = 1\n", 1, "a.b.c"),
+        ("[a.b]\nc = {}\n", 1, "a.b"),
+        ('[service]\n"a b"."c" = 1\n', 2, 'service."a b".c'),
+        ("[[foo.bar]]\nx = 1\n", 1, "foo.bar"),
         ('log . "le vel" = 1\n', 1, 'log."le vel"'),
         ("[log]\n'x.y' = 1\n", 2, 'log."x.y"'),
         ("[[products]]\nproduct_key = 'x'\n", 1, "products"),

@@ -188,8 +188,8 @@ def test_a_strange_file_name_is_shown_harmlessly(secrets: Path) -> None:
     put(secrets, "a\x1b[2J\n")
     put(secrets, os.fsdecode(b"b\xff"))
     first, second = load(secrets, systemd=None).problems()
-    assert first.startswith(f"{secrets}/a\\x1b[2J\\n: is not the name")
-    assert second.startswith(f"{secrets}/b\\udcff: is not the name")
+    assert first.startswith(f"{secrets}/a\\x1b[2J\\n: systemd refuses such a file name")
+    assert second.startswith(f"{secrets}/b\\udcff: systemd refuses such a file name")
 
 
 def test_what_is_no_file_is_not_opened(secrets: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,17 @@ Command = tuple[str | None, object]
 
 async def windows_after(world: World, commands: list[Command], owner: Owner | None) -> Document:
     """The windows after those commands, by admin.sock or, with an owner, by the cloud."""
-    for product_key, time in commands:
+    for number, (product_key, time) in enumerate(commands):
         if owner is None:
             assert (await world.permit(product_key, time))[0] == 200
-        else:
-            told = len(world.told("permit_opened") + world.told("permit_denied"))
-            assert (await owner.permit(product_key, time)).code == 200
-            await world.until(
-                lambda told=told: len(world.told("permit_opened") + world.told("permit_denied")) > told,  # type: ignore[misc]
-                within=1,
-            )
+            continue
+        assert (await owner.permit(product_key, time)).code == 200
+        await world.until(partial(has_come, world, number), within=1)
     return await world.read.get("/v1/permits")
+
+
+def has_come(world: World, number: int) -> bool:
+    return len(world.told("permit_opened")) + len(world.told("permit_denied")) > number
 
 
 ALGEBRA: list[list[Command]] = [
@@ -159,11 +160,12 @@ async def test_a_direct_device_starts_by_the_command_of_the_operator(world: Worl
     await world.until(lambda: world.told("enrollee_found", id="wifi:a1DemoCam01/camera-01"))
     assert (await world.join(CAMERA, medium="wifi"))["reason"] == "no_start_command"
     status, started = await world.admin.ask("POST", "/v1/provision", {"enrollee": "camera-01"})
-    assert (status, started["decision"], started["enrollee"]) == (200, "admitted", str(CAMERA))
+    assert (status, started["decision"], started["enrollee"]) == (200, "admitted", f"wifi:{CAMERA}")
     assert started["ends_in"] == 60
     place = await world.ticket(CAMERA, medium="wifi")
     status, done = await world.finish(place)
-    assert (status, done["state"]) == (202, "online")
+    assert (status, done["state"]) == (202, "joining")
+    assert (await world.joins.get(place))["state"] == "online"
     assert await world.row(CAMERA) is None, "a direct device is no sub-device"
     assert (await world.join(CAMERA, medium="wifi"))["reason"] == "no_start_command", "a start is for once"
     await world.clock.sleep(120)

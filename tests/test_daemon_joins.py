@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import DeviceId, Generation
+from agent.codec import ad
+from agent.model import BleRecord, DeviceId, Generation, mac_text
 from hw.sim.signing import Identity, sign_login
 from tests.jumping import JumpingClock, run_jumping
 from tests.world import (
@@ -23,6 +24,7 @@ from tests.world import (
     running,
 )
 
+LOCK_MAC = bytes.fromhex("EE1BBE4A8615")
 ELSEWHERE = "00:12:4B:00:14:B5:D1:99"
 # No file here holds the secrets of these two.
 REGISTERED = DeviceId("a1DemoPlug1", "plug-77")
@@ -343,3 +345,79 @@ async def test_a_sub_device_is_named_in_full_where_a_name_is_not_enough(world: W
     status, refused = await world.read.ask("GET", "/v1/why/plug-01")
     assert (status, refused["error"]["code"]) == (409, "conflict")
     assert (await facts(world, str(PLUG)))["reason"] == "window_closed"
+
+
+def heard_lock(world: World, fmsk: int, product_id: int = 0x0003C045) -> str:
+    """Let a radio hear the lock say that; the address by which a BLE stack of the site would name it."""
+    record = BleRecord(
+        generation=Generation.B1,
+        sub_type=0,
+        product_id=product_id,
+        mac=LOCK_MAC,
+        fmsk=fmsk,
+        # What follows from the octets above is not looked at.
+        secured=True,
+        secret=None,
+        wants_wifi=False,
+        bound=None,
+        connectable=True,
+    )
+    world.agent.discovery.advert_heard("ble")(b"\xc0" + LOCK_MAC[1:], -50, ad.build_manufacturer(record))
+    return mac_text(LOCK_MAC)
+
+
+@pytest.mark.parametrize(
+    ("fmsk", "product_id", "reason"),
+    [
+        (0x09, 0x0003C045, "window_open"),
+        (0x01, 0x0003C045, "security_downgrade"),
+        (0x49, 0x0003C045, "device_bound"),
+        (0x09, 0x00012345, "wrong_product"),
+    ],
+)
+def test_the_door_judges_what_is_on_the_air_whoever_asks(
+    tmp_path: Path, fmsk: int, product_id: int, reason: str
+) -> None:
+    async def scene(world: World) -> None:
+        assert (await world.permit(LOCK.product_key, 60))[0] == 200
+        address = heard_lock(world, fmsk, product_id)
+        decision = await world.join(LOCK, address=address, medium="ble")
+        assert decision["reason"] == reason
+        assert (await facts(world, str(LOCK)))["reason"] == reason
+
+    live(Site(tmp_path), scene)
+
+
+@in_world()
+async def test_a_member_that_says_it_is_bound_may_come_again(world: World) -> None:
+    assert (await world.permit(LOCK.product_key, 600))[0] == 200
+    address = heard_lock(world, 0x09)
+    assert (await world.finish(await world.ticket(LOCK, address=address, medium="ble")))[0] == 202
+    await world.until(lambda: world.told("subdevice_online", device=str(LOCK)))
+    (row,) = (await world.read.get("/v1/enrollees"))["enrollees"]
+    assert row["state"] == "joined"
+    heard_lock(world, 0x49)
+    assert (await world.join(LOCK, address=address, medium="ble"))["reason"] == "window_open"
+
+
+@in_world()
+async def test_asking_again_is_a_new_decision_that_stands_for_60_s(world: World) -> None:
+    assert (await world.permit(PLUG.product_key, 600))[0] == 200
+    place = await world.ticket(PLUG)
+    await world.clock.sleep(58)
+    assert await world.ticket(PLUG) == place
+    await world.clock.sleep(58)
+    assert (await world.finish(place))[0] == 202
+
+
+@in_world()
+async def test_many_refusals_are_counted_and_do_not_push_out_the_news(world: World) -> None:
+    for number in range(300):
+        decision = await world.join(DeviceId("a1DemoPlug1", f"plug-{number:04}"))
+        assert decision["reason"] == "window_closed"
+    assert len(world.told("join_refused")) <= 66
+    status = await world.read.get("/v1/status")
+    assert status["joins"] == {"admitted": 0, "refused": {"window_closed": 300}}
+    await world.clock.sleep(5)
+    await world.join(DeviceId("a1DemoPlug1", "plug-later"))
+    assert world.told("join_refused", device="a1DemoPlug1/plug-later")

@@ -55,6 +55,7 @@ EXPECTED = {
     "radiotap version": "a header of another version may have any shape; scapy reads it as version 0",
     "radiotap broken": "fields behind the end of their own header are broken for us; scapy reads on",
     "long name": "an SSID has 32 octets at most (IEEE 802.11-2020, 9.4.2.2); scapy shows any",
+    "cut name": "a name that runs past the frame is not known; scapy shows what is left of it",
     "empty request": "a probe request that ends behind its header has no layer in scapy",
     "header length": "scapy reads some radiotap fields past the header's end, and starts the frame there",
     "hopping": "scapy does not know radiotap's FHSS field, and reads what follows it at the wrong place",
@@ -177,6 +178,7 @@ REFUSALS = {
     "radiotap version": "radiotap version",
     "radiotap ": "radiotap broken",
     "SSID element of": "long name",
+    "SSID element runs": "cut name",
 }
 
 

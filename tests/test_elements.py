@@ -119,6 +119,20 @@ def test_security(elements: bytes, privacy: bool, word: str) -> None:
     assert heard(frame(0x50, SSID + elements, privacy=privacy)).security == word
 
 
+@pytest.mark.parametrize("privacy", [True, False])
+def test_security_is_not_guessed_when_what_would_tell_it_is_cut_off(privacy: bool) -> None:
+    cut = beacon(SSID + rsn(PSK)[:-10], privacy=privacy)
+    assert heard(cut).security == (None if privacy else "open")
+    assert heard(cut).ssid == b"HomeNet"
+    checksum = beacon(SSID + b"\x30\x14\x01\x00", privacy=privacy)  # it may be one: four octets
+    assert heard(checksum).security == ("wep" if privacy else "open")
+
+
+def test_a_name_that_runs_past_the_frame_breaks_it() -> None:
+    with pytest.raises(FrameError, match="runs past"):
+        heard(beacon(element(0, b"HomeNet")[:-2]))
+
+
 def test_enrollees_are_found_in_beacons_and_requests_but_not_in_responses() -> None:
     elements = SSID + element(221, b"\xd8\x96\xe0\xab12345") + awss.build_enrollee(RECORD)
     assert heard(beacon(elements)).enrollee == RECORD

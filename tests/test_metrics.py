@@ -74,6 +74,8 @@ def test_every_number_of_the_documents_is_there() -> None:
     assert value(series, "enrolld_enrollees_on_report") == 2
     assert value(series, "enrolld_permits_open") == 2
     assert value(series, "enrolld_permits_denied") == 1
+    assert value(series, "enrolld_joins_admitted_total") == 6
+    assert value(series, "enrolld_joins_refused_total", reason="window_closed") == 5
     assert value(series, "enrolld_subdevices") == 4
     assert value(series, "enrolld_subdevices_online") == 3
     assert value(series, "enrolld_tokens_waiting") == 3

@@ -14,7 +14,16 @@ ROOMS = [
     {"agent.model", "agent.errors"},
     {"agent.ports"},
     {"agent.codec"},
-    {"agent.health", "agent.events", "agent.clock", "agent.toml_lines", "agent.credentials"},
+    {
+        "agent.health",
+        "agent.events",
+        "agent.claim",
+        "agent.clock",
+        "agent.toml_lines",
+        "agent.credentials",
+        "agent.systemd",
+        "agent.journal",
+    },
     {"agent.config"},
     {"agent.config_reference", "agent.keys", "agent.ingress"},
     {"agent.entries"},
@@ -32,7 +41,7 @@ ROOMS = [
     {"agent.jobs"},
     {"agent.status"},
     {"agent.assembly"},
-    {"agent.reload", "agent.simulation"},
+    {"agent.reload", "agent.simulation", "agent.radios", "agent.checkup"},
     {"agent.daemon"},
     {"agent.cli"},
 ]
@@ -45,9 +54,17 @@ FOLDERS = {
     "agent.jobs",
     "agent.status",
     "agent.cli",
+    "agent.checkup",
 }
 HW_MAY = {"agent.model", "agent.errors", "agent.ports", "agent.codec"}
-HW_USERS = {"agent.daemon", "agent.simulation", "agent.cli.decode", "agent.cli.replay", "agent.cli.demo"}
+HW_USERS = {
+    "agent.daemon",
+    "agent.radios",
+    "agent.simulation",
+    "agent.cli.decode",
+    "agent.cli.replay",
+    "agent.cli.demo",
+}
 HEAVY = {"scapy", "aiohttp", "pyroute2", "cryptography", "bleak", "dbus_next", "aiocoap", "aiomqtt"}
 
 

@@ -135,7 +135,7 @@ def test_the_default_home_fits_its_configuration_and_product_files() -> None:
     kinds = {product.net_type for product in settings.products.values()}
     assert kinds == {3, 4, 5}
     assert settings.cloud.link == "embedded"
-    assert settings.service.listen == ""
+    assert settings.service.listen == "127.0.0.1:0"
     network = settings.default_network
     assert network
     assert network.ssid in {point.ssid_bytes for point in scenario.access_points}

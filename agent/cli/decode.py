@@ -48,8 +48,9 @@ def run_frame(args: argparse.Namespace) -> int:
         data = _octets(args.hex)
     except FrameError as error:
         return _print({"error": str(error)})
-    code = _print(_read_frame(data, RADIOTAP if args.radiotap else DOT11))
-    if args.dissect:
+    frame = _read_frame(data, RADIOTAP if args.radiotap else DOT11)
+    code = _print(frame)
+    if args.dissect and (frame is None or "kind" in frame):  # what has no header is nothing to dissect
         _dissect(data, radiotap=args.radiotap)
     return code
 

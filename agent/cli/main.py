@@ -8,8 +8,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from agent.cli.exits import DONE, INTERRUPTED, NO_INPUT, NOT_PERMITTED, exit_code_of
+from agent.cli.exits import DONE, INTERRUPTED, NO, NO_INPUT, NOT_PERMITTED, exit_code_of
 from agent.cli.table import printable
 from agent.errors import AgentError
 
@@ -22,8 +23,18 @@ GROUPS = {
     "key": ("key",),
     "decode": ("decode",),
     "replay": ("replay",),
+    "api": ("api",),
+    "cloud": ("cloud",),
     "demo": ("demo",),
+    "doctor": ("doctor",),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full names: a slip of ``--secret`` is not taken for ``--secret-file``."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **given})
 
 
 class ShowVersion(argparse.Action):
@@ -56,12 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(NO_INPUT, f"{error.filename}: {error.strerror}")
     except PermissionError as error:
         return fail(NOT_PERMITTED, f"{error.filename}: {error.strerror}")
+    except OSError as error:  # what is left is our own output: a full disk behind it
+        leave_pipe()
+        return fail(NO, f"the output could not be written: {error.strerror or error}")
     return code
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for one command line: the group of its first word, or all of them for help and mistakes."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="enrollctl",
         description="Ask and steer enrolld, the provisioning agent of this gateway.",
     )

@@ -69,11 +69,6 @@ def is_known(manufacturer: bytes) -> bool:
     return len(manufacturer) < 3 or generation_of(manufacturer[2]) is not None
 
 
-def has_short_record(generation: Generation, sub_type: int) -> bool:
-    """Whether the product id takes two octets: A0 (ble-breeze.md 2.2) and the Genie beacon (2.7)."""
-    return generation is Generation.A0 or (generation is Generation.GENIE and sub_type == 9)
-
-
 def read(manufacturer: bytes) -> BleRecord | None:
     """The record that manufacturer data of company 0x01A8 holds; None for a generation that we do not know.
 
@@ -88,8 +83,8 @@ def read(manufacturer: bytes) -> BleRecord | None:
     if generation is None:
         return None
     sub_type = manufacturer[2] >> 4
-    short = has_short_record(generation, sub_type)
-    size = SHORT_SIZE if short else PLAIN_SIZE
+    # The Genie beacon has the same record: the layout of section 2.7 is marked low and no sender was seen.
+    size = SHORT_SIZE if generation is Generation.A0 else PLAIN_SIZE
     if len(manufacturer) < size:
         raise FrameError(f"record of {len(manufacturer)} octets, {generation} has {size}")
     fmsk = manufacturer[3]
@@ -121,7 +116,7 @@ def build_manufacturer(record: BleRecord, *, user_data: bytes = b"") -> bytes:
     ``sub_type``, ``fmsk``, ``product_id``, ``mac`` and ``signature`` are written as they are; the other
     fields follow from them and are not looked at.
     """
-    short = has_short_record(record.generation, record.sub_type)
+    short = record.generation is Generation.A0
     parts = [
         COMPANY_ID,
         bytes((record.sub_type << 4 | NIBBLES[record.generation], record.fmsk)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from agent.codec.apigw_envelope import build_request as build_envelope
@@ -109,10 +110,14 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Whose request it is; ``nonce`` None when there is none that is signed, so a repeat cannot be told."""
+    """Whose request it is; ``nonce`` None when there is none that is signed, so a repeat cannot be told.
+
+    ``sent`` is the date that was checked, in seconds since 1970; None when dates are not.
+    """
 
     app_key: str
     nonce: str | None
+    sent: float | None = field(default=None, compare=False)
 
 
 def sort_signed_names(names: Iterable[str]) -> list[str]:
@@ -131,9 +136,12 @@ def string_to_sign(method: str, headers: Headers, path_and_query: str, signed_na
 
     Values are looked up in any letter case; names appear as ``signed_names`` spells them.
     """
-    values = _index(headers)
+    return _compose(method, _index(headers), path_and_query, signed_names)
+
+
+def _compose(method: str, values: Mapping[str, str], path_and_query: str, signed_names: Iterable[str]) -> str:
     fixed = [values.get(name, "") for name in ("accept", MD5, "content-type", "date")]
-    signed = "\n".join(f"{name}:{values.get(name.lower(), '')}" for name in signed_names)
+    signed = "\n".join([f"{name}:{values.get(name.lower(), '')}" for name in signed_names])
     return "\n".join((method.upper(), *fixed, signed, path_and_query))
 
 
@@ -143,7 +151,7 @@ def _index(headers: Headers) -> dict[str, str]:
 
 def sign(app_secret: str, text: str) -> str:
     """The signature of a string to sign: base64 of its HMAC-SHA256."""
-    # Octets that were no UTF-8 arrive as surrogates; each keeps an encoding of its own, so none passes for another.
+    # Octets that are no UTF-8 arrive as surrogates; each keeps its own encoding, so none passes for another.
     key, message = app_secret.encode("utf-8", "surrogatepass"), text.encode("utf-8", "surrogatepass")
     return base64.b64encode(hmac.digest(key, message, "sha256")).decode("ascii")
 
@@ -169,9 +177,10 @@ def build_request(
     headers: Headers = (),
     user_agent: str = "enrolld",
 ) -> SignedRequest:
-    """One signed call as the official client sends it; ``headers`` are further ones, signed where not excluded.
+    """One signed call as the official client sends it.
 
-    ``date`` is RFC 1123; a repeat has the same ``request_id`` and a new nonce and date.
+    ``headers`` are further ones, signed unless excluded; ``date`` is RFC 1123. A repeat has the same
+    ``request_id``, and a new nonce and date.
     """
     body = build_envelope(request_id, params, api_ver, iot_token, version=version, language=language)
     sent = [
@@ -179,9 +188,9 @@ def build_request(
         (NONCE, nonce),
         (KEY, app_key),
         ("x-ca-signaturemethod", "HmacSHA256"),
-        *headers,
         ("accept", "application/json"),
         ("user-agent", user_agent),
+        *headers,
         ("content-type", "application/octet-stream"),
         (MD5, content_md5(body)),
     ]
@@ -209,11 +218,10 @@ def verify(
     if not _same(content_md5(request.body), values.get(MD5, "")):  # without it the body would be unsigned
         raise GatewayRefused(Fault.BODY_CHANGED)
     names = read_signed_names(values.get(SIGNED_NAMES, ""))
-    _check_signature(request, secret, names, signature)
+    _check_signature(request, values, secret, names)
     signed = {name.lower() for name in names}
-    if utc is not None:
-        _check_date(values, signed, utc)
-    return Verified(values.get(KEY, ""), values.get(NONCE) if NONCE in signed else None)
+    sent = None if utc is None else _check_date(values, signed, utc)
+    return Verified(values.get(KEY, ""), values.get(NONCE) if NONCE in signed else None, sent)
 
 
 def read_signed_names(text: str) -> list[str]:
@@ -221,10 +229,11 @@ def read_signed_names(text: str) -> list[str]:
     return [name.strip() for name in text.split("," if "," in text else ":")] if text else []
 
 
-def _check_signature(request: ReceivedRequest, secret: str, names: list[str], given: str) -> None:
-    texts = [
-        string_to_sign(request.method, request.headers, target, names) for target in _targets(request.target)
-    ]
+def _check_signature(
+    request: ReceivedRequest, values: Mapping[str, str], secret: str, names: list[str]
+) -> None:
+    texts = [_compose(request.method, values, target, names) for target in _targets(request.target)]
+    given = values[SIGNATURE]
     fits = [_same(sign(secret, text), given) for text in texts]  # every one, however early one fits
     if not any(fits):
         raise GatewayRefused(Fault.SIGNATURE_WRONG, texts[0])
@@ -245,8 +254,8 @@ def _same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 
 
-def _check_date(values: Mapping[str, str], signed: set[str], utc: float) -> None:
-    """The timestamp where one is signed, else Date, which always is."""
+def _check_date(values: Mapping[str, str], signed: set[str], utc: float) -> float:
+    """The timestamp where one is signed, else Date, which always is; in seconds."""
     timestamp = values.get(TIMESTAMP) if TIMESTAMP in signed else None
     try:
         sent = read_date(values.get("date", "")) if timestamp is None else _read_milliseconds(timestamp)
@@ -254,8 +263,10 @@ def _check_date(values: Mapping[str, str], signed: set[str], utc: float) -> None
         raise GatewayRefused(Fault.DATE_OLD) from None
     if abs(utc - sent) > TOLERANCE:
         raise GatewayRefused(Fault.DATE_OLD)
+    return sent
 
 
+@lru_cache(maxsize=64)  # a busy second has one date; what is no date is never kept
 def read_date(text: str) -> float:
     """Seconds since 1970 of an RFC 1123 date in GMT; FrameError for anything else."""
     match = DATE.fullmatch(text)

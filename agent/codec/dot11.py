@@ -55,12 +55,12 @@ def _decode(data: bytes, header: Header) -> Frame | None:
     start = at + (HEADER if first == PROBE_REQUEST else HEADER + FIXED) + (4 if flags & ORDER else 0)
     if start > end:
         raise FrameError(f"{kind} of {end - at} octets; at least {start - at} are needed")
-    found, volatile = walk(data, start, end)
+    found, volatile, cut = walk(data, start, end)
     source, bssid = data[at + 10 : at + 16], data[at + 16 : at + 22]
     if source == bssid:
         source = bssid
     privacy = data[start - 2] & PRIVACY != 0  # of a probe request, which has no such field, nobody asks it
-    station = describe(kind, bssid, source, data, found, privacy, header.channel)
+    station = describe(kind, bssid, source, data, found, privacy, header.channel, cut)
     return Frame(station, at, start, end, found, volatile)
 
 
@@ -106,9 +106,9 @@ def read_bss(
     (wifi-awss.md 3.1). ``privacy`` is bit 4 of the capability field; with None, open and WEP networks have
     no security. Raises FrameError for an SSID above 32 octets.
     """
-    found, _ = walk(elements, 0, len(elements))
+    found, _, cut = walk(elements, 0, len(elements))
     kind = "beacon" if beacon else "probe_response"
-    return describe(kind, bssid, bssid, elements, found, privacy, channel)
+    return describe(kind, bssid, bssid, elements, found, privacy, channel, cut)
 
 
 Entry = tuple[int, Unpack, tuple[bytes, ...], Station, int]

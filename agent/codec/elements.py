@@ -23,24 +23,28 @@ ENROLLEE = awss.ENROLLEE_TYPE
 VENDORS = frozenset((WPA, OSEN, ENROLLEE))
 
 MOST_SSID = 32
+FCS_SIZE = 4
 ABSENT = (0, 0)
 
 Key = int | bytes
 Span = tuple[int, int]
 
 
-def walk(data: bytes, at: int, end: int) -> tuple[dict[Key, Span], list[Span]]:
+def walk(data: bytes, at: int, end: int) -> tuple[dict[Key, Span], list[Span], int | None]:
     """The bodies of the elements that we read, each first of its kind, and the spans of the volatile ones.
 
     A vendor's element goes by its four octets of OUI and type, an extension element by 256 + its number;
-    their spans begin behind those.
+    their spans begin behind those. Third is the number of an element that runs past the end, None when all
+    is well; the last four octets may be an FCS and are no such element.
     """
     found: dict[Key, Span] = {}
     volatile: list[Span] = []
+    cut: int | None = None
     while at + 2 <= end:
         number = data[at]
         after = at + 2 + data[at + 1]
         if after > end:
+            cut = number if end - at > FCS_SIZE else None
             break
         if number in WANTED:
             if number == VENDOR:
@@ -55,7 +59,7 @@ def walk(data: bytes, at: int, end: int) -> tuple[dict[Key, Span], list[Span]]:
             elif number not in found:
                 found[number] = (at + 2, after)
         at = after
-    return found, volatile
+    return found, volatile, cut
 
 
 def describe(
@@ -66,19 +70,24 @@ def describe(
     found: dict[Key, Span],
     privacy: bool | None,
     channel: int | None,
+    cut: int | None = None,
 ) -> Station:
-    """The station that said these elements, as `walk` found them in ``data``.
+    """The station that said these elements, as `walk` found them in ``data``; ``cut`` is its third value.
 
     ``privacy`` is the capability bit, None where it is not known (security is then told only by an RSN, WPA
     or OSEN element). ``channel`` counts where the elements tell none. An AA element counts in beacons and
     probe requests (wifi-awss.md 3.1: not in probe responses). An SSID of no octets, or of NUL octets only,
-    is hidden. FrameError: an SSID above 32 octets.
+    is hidden. Security is not guessed when an element that would tell it may be cut off. FrameError: an
+    SSID above 32 octets, or one that runs past the frame.
     """
     at, after = found.get(SSID, ABSENT)
     if after - at > MOST_SSID:
         raise FrameError(f"SSID element of {after - at} octets; at most {MOST_SSID} are allowed")
+    if cut == SSID and SSID not in found:
+        raise FrameError("SSID element runs past the frame")
     ssid = data[at:after]
-    security = None if kind == "probe_request" else _read_security(data, found, privacy)
+    known = None if cut is not None and privacy else privacy
+    security = None if kind == "probe_request" else _read_security(data, found, known)
     enrollee = trouble = None
     if ENROLLEE in found and kind != "probe_response":
         at, after = found[ENROLLEE]

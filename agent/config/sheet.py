@@ -114,7 +114,7 @@ class _Check:
         self.sheet.places[path] = self.place(path)
         below = node.get(key, node.get("*"))
         if below is None:
-            self.refuse(path, _explain_unknown(key, node))
+            self.refuse_all(path, value, _explain_unknown(key, node))
         elif "*" in node and not NETWORK_NAME.fullmatch(key):
             self.refuse(path, "a name is 1 to 64 of A-Z a-z 0-9 _ @ . -")
         elif isinstance(below, Option):
@@ -135,6 +135,16 @@ class _Check:
             self.sheet.values[path] = value
             if isinstance(value, list):
                 self.sheet.places.update({(*path, n): self.place((*path, n)) for n in range(len(value))})
+
+    def refuse_all(self, path: KeyPath, value: object, sentence: str) -> None:
+        """Refuse an unknown key as it is written: a table by its header, dotted keys each in full."""
+        table: dict[str, object] = value if isinstance(value, dict) else {}
+        if not any(self.place((*path, key)) == self.place(path) for key in table):
+            self.refuse(path, sentence)
+            return
+        for key, below in table.items():
+            self.sheet.places[*path, key] = self.place((*path, key))
+            self.refuse_all((*path, key), below, sentence)
 
     def refuse(self, path: KeyPath, sentence: str) -> None:
         self.sheet.bad.add(path)

@@ -11,6 +11,7 @@ from agent.gateway.ledger import GATEWAY_BOUND, Effect, Ledger
 from agent.model import DeviceId
 from agent.ports import Clock
 from agent.tokens import Token
+from agent.topology import State
 
 
 class Bindings:
@@ -22,11 +23,13 @@ class Bindings:
         self._gateway = gateway
 
     async def mint(self, device: DeviceId) -> None:
-        """A fresh bind token for the gateway or a sub-device, waiting to be reported."""
+        """A fresh bind token for the gateway or a member, waiting to be reported; none for who has left."""
 
         def change(db: sqlite3.Connection) -> Effect:
             effect = Effect()
-            add_token(db, effect, tokens.mint(), device, self._clock)
+            sub = records.get_subdevice(db, device)
+            if device == self._gateway or (sub is not None and sub.state is State.MEMBER):
+                add_token(db, effect, tokens.mint(), device, self._clock)
             return effect
 
         await self._ledger.write(change)
@@ -73,13 +76,16 @@ class Bindings:
         await self._ledger.write(change)
 
     async def prune(self) -> None:
-        """Take tokens and tickets that are over off the disk."""
+        """Take tokens and tickets that are over off the disk; a token that waited counts as dropped."""
         boot_id, now = self._clock.boot_id, self._clock.boot()
 
         def change(db: sqlite3.Connection) -> Effect:
             effect = Effect()
             for ticket_id in records.prune_tickets(db, boot_id, now):
                 effect.tickets[ticket_id] = None
+            _, dead = tokens.sendable(records.load_tokens(db), boot_id, now)
+            for token, reason in dead:
+                effect.tell("token_dropped", device=str(token.device), reason=str(reason))
             for token_id in records.prune_tokens(db, boot_id, now):
                 effect.tokens[token_id] = None
             return effect

@@ -1,7 +1,7 @@
 """The door as a running thing: windows that open and close, joins that ask, tickets, start commands.
 
 Every path ends in `agent.admission.decide`. What is admitted is decided once more inside the transaction
-that issues its ticket, on the windows as they are on the disk, so that no command can slip in between.
+that issues its ticket, on windows and topology as they are on the disk, so that nothing can slip in between.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from agent import admission, permits, records, tickets
-from agent.admission import Decision, Grant, JoinRequest
-from agent.errors import InputRefused
+from agent.admission import SENTENCES, Decision, Grant, JoinRequest, Reason
+from agent.errors import InputRefused, StoreError
+from agent.gateway.bindings import add_token
 from agent.gateway.history import History
 from agent.gateway.ledger import Effect, Ledger, login_name, topology_key
 from agent.gateway.login import params_text
+from agent.gateway.roster import abandon_tickets
 from agent.model import DeviceId, Kind, Product
 from agent.permits import Closed, Permits
 from agent.ports import Clock
 from agent.records import OutboxKind
 from agent.tickets import DoneRequest, Ticket
-from agent.topology import State, SubDevice
+from agent.tickets import State as TicketState
+from agent.topology import State, SubDevice, Topology
 
 GRANTS = 256  # start commands at once; the oldest gives way
 
@@ -107,7 +110,8 @@ class Door:
         now = self._clock.boot()
         name = request.enrollee or str(request.device)
         grant = admission.open_grant(name, timeout, now=now, by=by)
-        decision = self._decide(request, self._ledger.permits, now, (*self._grants.values(), grant))
+        grants = (*self._grants.values(), grant)
+        decision = self._decide(request, self._ledger.permits, now, grants, self._ledger.topology)
         self._history.decided(request, decision, self._clock)
         if decision.admitted:
             self._grants.pop(name, None)
@@ -128,10 +132,14 @@ class Door:
 
     def preview(self, request: JoinRequest) -> Decision:
         """What the door would say now; nothing is recorded."""
-        return self._decide(request, self._ledger.permits, self._clock.boot(), tuple(self._grants.values()))
+        grants = tuple(self._grants.values())
+        return self._decide(request, self._ledger.permits, self._clock.boot(), grants, self._ledger.topology)
 
     async def join(self, body: object) -> tuple[Decision, Ticket | None]:
-        """Decide on ``POST /v1/joins``; the ticket of an admission is on the disk when this returns."""
+        """Decide on ``POST /v1/joins``; the ticket of an admission is on the disk when this returns.
+
+        StoreError while nothing can be written: every join is to be tried again (DESIGN 4).
+        """
         request = admission.read_join(body)
         product = self._products().get(request.device.product_key)
         if product is not None:  # the kind is the product file's, never the asker's
@@ -141,21 +149,24 @@ class Door:
         if decision.admitted:
             decision, ticket = await self._issue(request)
         self._history.decided(request, decision, self._clock)
+        if ticket is None and not self._ledger.writable:
+            # Whatever the decision: what is known of windows and members may be nothing at all.
+            raise StoreError(SENTENCES[Reason.STORE_UNAVAILABLE])
         return decision, ticket
 
     async def _issue(self, request: JoinRequest) -> tuple[Decision, Ticket | None]:
         now = self._clock.boot()
-        ticket = tickets.open_for(
-            self._ledger.tickets.values(), request, boot_id=self._clock.boot_id, now=now
-        ) or tickets.issue(request, boot_id=self._clock.boot_id, now=now)
+        held = tickets.open_for(self._ledger.tickets.values(), request, boot_id=self._clock.boot_id, now=now)
         final: list[Decision] = []
 
         def change(db: sqlite3.Connection) -> Effect:
             on_disk, _ = records.load_permits(db)
-            decision = self._decide(request, on_disk, now, tuple(self._grants.values()))
+            grants = tuple(self._grants.values())
+            decision = self._decide(request, on_disk, now, grants, records.load_topology(db))
             final.append(decision)
             effect = Effect()
             if decision.admitted:
+                ticket = _renew(db, held, now) or tickets.issue(request, boot_id=self._clock.boot_id, now=now)
                 records.put_ticket(db, ticket)
                 effect.tickets[ticket.id] = ticket
                 device = request.device
@@ -164,8 +175,8 @@ class Door:
                 )
             return effect
 
-        await self._ledger.write(change)
-        return final[0], ticket if final[0].admitted else None
+        effect = await self._ledger.write(change)
+        return final[0], next(iter(effect.tickets.values()), None)
 
     async def complete(self, ticket_id: str, body: object) -> Ticket:
         """``POST /v1/joins/{ticket}/done``: the join is on the disk when this returns; 404, 409, 410."""
@@ -201,48 +212,71 @@ class Door:
 
     def _begin(self, db: sqlite3.Connection, ticket: Ticket, done: DoneRequest) -> Effect:
         request = self._identify(ticket.request)
+        device = request.device
         effect = Effect(tickets={ticket.id: ticket})
+        sentence = "A later join of the same device took its place."
+        abandon_tickets(db, effect, device, self._clock.boot(), sentence)
         records.put_ticket(db, ticket)
-        known = records.get_subdevice(db, request.device)
-        if known is None:
-            known = SubDevice(
-                request.device,
-                State.JOINING,
-                bound=False,
-                medium=request.medium,
-                address=request.address,
-                joined_utc=self._clock.utc(),
-                product_id=request.product_id,
-                mac=request.mac,
-            )
-            records.put_subdevice(db, known)
-            effect.subs[request.device] = known
+        self._enter(db, effect, request)
         if done.sign_params is not None:
-            records.set_meta(db, login_name(request.device), params_text(done.sign_params))
-        body: dict[str, object] = {"op": "add", "device": [*_names(request.device)], "ticket": ticket.id}
-        if done.token is not None:
-            body["token"] = done.token.hex()
+            records.set_meta(db, login_name(device), params_text(done.sign_params))
+        if done.token is not None:  # its life counts from now, however long the cloud is away
+            add_token(db, effect, done.token, device, self._clock)
+        body: dict[str, object] = {"op": "add", "device": [*_names(device)], "ticket": ticket.id}
         item, replaced = records.put_item(
-            db, OutboxKind.TOPOLOGY, topology_key(request.device), body, self._clock.utc()
+            db, OutboxKind.TOPOLOGY, topology_key(device), body, self._clock.utc()
         )
         effect.items[item.id] = item
         if replaced is not None:
             effect.items[replaced] = None
-        effect.tell("subdevice_joining", device=str(request.device), medium=request.medium)
+        effect.tell("subdevice_joining", device=str(device), medium=request.medium)
         return effect
 
+    def _enter(self, db: sqlite3.Connection, effect: Effect, request: JoinRequest) -> None:
+        """Make the device a joining sub-device unless it is one; InputRefused 409 while it is removed."""
+        known = records.get_subdevice(db, request.device)
+        if known is not None and known.state is State.REMOVING:
+            raise InputRefused(SENTENCES[Reason.BEING_REMOVED].format(device=request.device), code=409)
+        if known is not None:
+            return
+        sub = SubDevice(
+            request.device,
+            State.JOINING,
+            bound=False,
+            medium=request.medium,
+            address=request.address,
+            joined_utc=self._clock.utc(),
+            product_id=request.product_id,
+            mac=request.mac,
+        )
+        records.put_subdevice(db, sub)
+        effect.subs[request.device] = sub
+
     def _decide(
-        self, request: JoinRequest, windows: Permits, now: float, grants: tuple[Grant, ...]
+        self,
+        request: JoinRequest,
+        windows: Permits,
+        now: float,
+        grants: tuple[Grant, ...],
+        members: Topology,
     ) -> Decision:
         return admission.decide(
             request,
             permits=windows,
             products=self._products(),
-            topology=self._ledger.topology,
+            topology=members,
             grants=grants,
             now=now,
             writable=self._ledger.writable,
         )
+
+
+def _renew(db: sqlite3.Connection, held: Ticket | None, now: float) -> Ticket | None:
+    """The ticket that the asker holds, with a new life, unless it was redeemed or voided meanwhile."""
+    known = None if held is None else records.get_ticket(db, held.id)
+    if held is None or known is None or known.state is not TicketState.ISSUED:
+        return None
+    return tickets.renew(held, now=now)
 
 
 def _finish_direct(db: sqlite3.Connection, ticket: Ticket, now: float) -> Effect:

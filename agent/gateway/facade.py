@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.admission import Decision
@@ -29,11 +29,12 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 @dataclass(slots=True)
 class Surroundings:
-    """What the documents tell of the jobs, which stand below: radios, the link, the report pace."""
+    """What lies beside the gateway: radios, the link, the report pace, the embedded service's accounts."""
 
     adapters: Callable[[], list[Document]]
     link: Callable[[], Document]
     on_report: Callable[[], int]
+    create_account: Callable[[str], Awaitable[Document]]
     version: str
     started: float
 
@@ -66,6 +67,7 @@ class Gateway:
         self._health = health
         self._clock = clock
         self._around = surroundings
+        self._history = history
         self._why = Why(ledger, door, history, registry, clock, settings)
 
     # Reading
@@ -89,6 +91,7 @@ class Gateway:
             "permits": {"open": permits["windows"], "denied": permits["denied"]},
             "enrollees": {**self._registry.totals(), "on_report": self._around.on_report()},
             "subdevices": {"total": len(self._ledger.topology), "online": len(self._roster.online)},
+            "joins": {"admitted": self._history.admitted, "refused": dict(self._history.refused)},
             "tokens": {"waiting": waiting["waiting"], "oldest": waiting["oldest"]},
             "warnings": [documents.warning_row(warning) for warning in self._health.warnings()],
         }
@@ -153,8 +156,8 @@ class Gateway:
 
     async def complete_join(self, ticket: str, body: Document) -> Document:
         """Take over a join that the other stack has finished."""
-        settled = await self._door.complete(ticket, body)
-        return {"v": 1, "state": str(settled.state)}
+        await self._door.complete(ticket, body)
+        return {"v": 1, "state": "joining"}  # also for a direct device, whose part here is over at once
 
     def join_state(self, ticket: str) -> Document:
         """How a join goes."""
@@ -185,6 +188,10 @@ class Gateway:
         left = await self._roster.forget(sub.device, by=by)
         return {"v": 1, **documents.subdevice_row(left, online=False)}
 
+    async def create_account(self, name: str) -> Document:
+        """A new account of the embedded service, with all that an app needs; InputRefused 409 when taken."""
+        return await self._around.create_account(name)
+
     def set_log_level(self, level: str) -> Document:
         """Change how much is logged, until the next reload or restart."""
         if level not in LEVELS:
@@ -207,4 +214,4 @@ def _answer(decision: Decision) -> Document:
 def _started(started: Started) -> Document:
     answer = _answer(started.decision)
     del answer["ticket"]
-    return {**answer, "enrollee": started.name}
+    return {**answer, "enrollee": started.enrollee}

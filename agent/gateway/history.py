@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from agent.admission import Decision, JoinRequest
 from agent.events import EventLog
-from agent.model import DeviceId
 from agent.ports import Clock
 
 KEPT = 1024
 QUIET = 10.0  # seconds between two refusals told of one device
+TOLD_AT_ONCE = 64  # refusals of different devices; after those one a second, so that they push out no news
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,26 @@ class Decided:
 
 
 class History:
-    """Remembers the last decision on each of 1024 devices and counts all refusals by reason."""
+    """Remembers the last decision on each of 1024 devices and counts all of them."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._last: OrderedDict[str, Decided] = OrderedDict()
         self._told: OrderedDict[str, float] = OrderedDict()
+        self._budget, self._filled = float(TOLD_AT_ONCE), 0.0
         self.refused: Counter[str] = Counter()
+        self.admitted = 0
 
     def decided(self, request: JoinRequest, decision: Decision, clock: Clock) -> None:
-        """Take in one decision; a refusal becomes an event, at most one in 10 s for each device."""
+        """Take in one decision; refusals are counted, and become events at a bounded pace."""
         name = request.enrollee or str(request.device)
         self._last[name] = Decided(request, decision, clock.utc(), clock.boot())
         self._last.move_to_end(name)
         if len(self._last) > KEPT:
             self._last.popitem(last=False)
-        if not decision.admitted:
+        if decision.admitted:
+            self.admitted += 1
+        else:
             self.refused[decision.reason] += 1
             self._tell(name, request, decision, clock.boot())
 
@@ -58,7 +62,7 @@ class History:
 
     def _tell(self, name: str, request: JoinRequest, decision: Decision, now: float) -> None:
         told = self._told.get(name)
-        if told is not None and now - told < QUIET:
+        if (told is not None and now - told < QUIET) or not self._take(now):
             return
         self._told[name] = now
         self._told.move_to_end(name)
@@ -66,12 +70,16 @@ class History:
             self._told.popitem(last=False)
         self._log.emit(
             "join_refused",
-            device=_shown(request.device),
+            device=request.subject,
             medium=request.medium,
             reason=str(decision.reason),
             sentence=decision.sentence,
         )
 
-
-def _shown(device: DeviceId) -> str:
-    return str(device)
+    def _take(self, now: float) -> bool:
+        self._budget = min(TOLD_AT_ONCE, self._budget + max(0.0, now - self._filled))
+        self._filled = now
+        if self._budget < 1:
+            return False
+        self._budget -= 1
+        return True

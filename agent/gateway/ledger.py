@@ -73,12 +73,27 @@ class Ledger:
         return self._loaded and self._store.available
 
     async def load(self, restore: Change) -> None:
-        """Read everything, after ``restore`` settled what another boot or process left; StoreError."""
-        await self._store.open()
-        effect = await self._store.write(restore)
+        """Read everything, after ``restore`` settled what another boot or process left; StoreError.
+
+        What can be read and not written is shown all the same, as it would be settled; nothing is accepted.
+        """
+        try:
+            await self._store.open()
+            effect = await self._store.write(restore)
+        except StoreError:
+            await self._look(restore)
+            raise
         await self._store.read(self._read)
         self._loaded = True
         self._tell(effect)
+
+    async def _look(self, restore: Change) -> None:
+        try:
+            settled = await self._store.read(restore)  # what a read writes is undone
+            await self._store.read(self._read)
+        except StoreError:
+            return
+        self.permits = settled.permits or self.permits
 
     def _read(self, db: sqlite3.Connection) -> None:
         self.permits, _ = records.load_permits(db)

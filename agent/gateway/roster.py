@@ -11,7 +11,6 @@ from dataclasses import replace
 from agent import records, tickets, tokens, topology
 from agent.errors import InputRefused
 from agent.events import EventLog
-from agent.gateway.bindings import add_token
 from agent.gateway.ledger import Effect, Ledger, login_name, topology_key
 from agent.model import DeviceId
 from agent.ports import Clock
@@ -41,14 +40,12 @@ class Roster:
             _change_sub(db, effect, device, topology.Change.ADDED)
             _note_login(db, effect, device, self._clock)
             _settle_ticket(db, effect, item, now, tickets.Change.ONLINE, sentence="It is online.")
-            value = item.body.get("token")
-            if isinstance(value, str):
-                add_token(db, effect, bytes.fromhex(value), device, self._clock)
             effect.tell("subdevice_online", device=str(device))
             return effect
 
         self.online[device] = now
         await self._ledger.write(change)
+        self._check_standing(device)
 
     async def failed(self, item: OutboxItem, device: DeviceId, code: int, sentence: str) -> None:
         """The cloud refused the device for good."""
@@ -59,6 +56,8 @@ class Roster:
             if not _settle_item(db, effect, item):
                 return effect
             _change_sub(db, effect, device, topology.Change.FAILED)
+            if records.get_subdevice(db, device) is None:
+                _drop_tokens(db, effect, device)
             _settle_ticket(db, effect, item, now, tickets.Change.FAILED, code=code, sentence=sentence)
             effect.tell("subdevice_failed", device=str(device), code=code, sentence=sentence)
             return effect
@@ -76,6 +75,13 @@ class Roster:
             return effect
 
         await self._ledger.write(change)
+        self._check_standing(device)
+
+    def _check_standing(self, device: DeviceId) -> None:
+        """A login counts for nothing once the device was disabled, forgotten or removed meanwhile."""
+        sub = self._ledger.topology.get(device)
+        if sub is None or sub.state is not topology.State.MEMBER:
+            self.logged_out(device)
 
     def logged_out(self, device: DeviceId) -> None:
         """A sub-device has no session any more."""
@@ -102,7 +108,7 @@ class Roster:
             if records.get_subdevice(db, device) is None:
                 raise InputRefused(f"{device} is not a sub-device of this gateway", code=404)
             _change_sub(db, effect, device, topology.Change.FORGOTTEN)
-            _abandon_tickets(db, effect, device, now, "It was forgotten before the join was finished.")
+            abandon_tickets(db, effect, device, now, "It was forgotten before the join was finished.")
             body: dict[str, object] = {"op": "delete", "device": [device.product_key, device.device_name]}
             item, replaced = records.put_item(
                 db, OutboxKind.TOPOLOGY, topology_key(device), body, self._clock.utc()
@@ -133,7 +139,7 @@ class Roster:
             records.delete_secret(db, device)
             records.delete_meta(db, login_name(device))
             _drop_tokens(db, effect, device)
-            _abandon_tickets(db, effect, device, now, "It was removed before the join was finished.")
+            abandon_tickets(db, effect, device, now, "It was removed before the join was finished.")
             if known is not None:
                 records.delete_subdevice(db, device)
                 effect.subs[device] = None
@@ -209,9 +215,10 @@ def _settle_ticket(
         effect.tickets[settled.id] = settled
 
 
-def _abandon_tickets(
+def abandon_tickets(
     db: sqlite3.Connection, effect: Effect, device: DeviceId, now: float, sentence: str
 ) -> None:
+    """Settle as failed the joins of a device that have begun and will not be finished."""
     for ticket in records.load_tickets(db):
         if ticket.request.device == device and tickets.Change.FAILED in tickets.CHANGES[ticket.state]:
             failed = tickets.change_state(ticket, tickets.Change.FAILED, now=now, sentence=sentence)

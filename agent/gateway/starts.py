@@ -21,9 +21,9 @@ from agent.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What came of a start command."""
+    """What came of a start command for the enrollee of that id."""
 
-    name: str
+    enrollee: str
     decision: Decision
 
 
@@ -69,28 +69,28 @@ class Starts:
 
     def _start(self, request: JoinRequest, timeout: object, *, by: str) -> Started:
         decision = self._door.start(request, timeout, by=by)
-        name = str(request.device) if request.device.device_name else request.enrollee or ""
         if decision.admitted:
-            self._log.emit("provisioning_started", device=name, by=by, ends_in=decision.ends_in)
-        return Started(name, decision)
+            self._log.emit("provisioning_started", device=request.subject, by=by, ends_in=decision.ends_in)
+        return Started(request.enrollee or f"wifi:{request.device}", decision)
 
 
 def identify(registry: Registry, request: JoinRequest) -> JoinRequest:
     """Another stack's request with what the radio knows of the BLE enrollee at its address, if it hears one.
 
-    So a start command that named the enrollee lets in the direct device whose name only the other stack
-    learnt, and a sub-device is known again by its record.
+    So the door judges what is on the air whoever asks, a start command that named the enrollee lets in the
+    direct device whose name only the other stack learnt, and a sub-device is known again by its record.
     """
     try:
         entry = registry.find(request.address)
     except InputRefused:
         return request
     record = entry.record
-    if entry.product_key != request.device.product_key or not isinstance(record, BleRecord):
+    if not isinstance(record, BleRecord):
         return request
-    if request.kind is not Kind.DIRECT:
-        return replace(request, product_id=record.product_id, mac=record.mac)
-    return replace(_request(entry, request.device), medium=request.medium, address=request.address)
+    heard = replace(
+        request, product_id=record.product_id, mac=record.mac, bound=record.bound, secured=record.secured
+    )
+    return replace(heard, enrollee=entry.id) if request.kind is Kind.DIRECT else heard
 
 
 def device_of(entry: Entry) -> DeviceId | None:

@@ -114,6 +114,7 @@ class Discovery:
     async def run_sweep(self) -> NoReturn:
         """Tell of lost enrollees and of floods, once a second, until cancelled."""
         while True:
+            self._health.turns.turned("sweep", self._clock.boot())
             self.sweep()
             await self._clock.sleep(1.0)
 
@@ -136,6 +137,7 @@ class Discovery:
         """Report enrollees to the cloud, one in a message, at the pace that it asks for, until cancelled."""
         pace = self._pace = ReportPace(lambda: self._waiting(link))
         while True:
+            self._health.turns.turned("reports", self._clock.boot())
             entry = pace.next(self._clock.boot())
             if entry is not None:
                 await self._report(pace, entry, link, gateway, network)

@@ -55,6 +55,8 @@ class Housekeeping:
     async def run(self) -> NoReturn:
         """Turn until cancelled."""
         while True:
+            self._health.turns.turned("housekeeping", self._clock.boot())
+            self._starts.end_overdue()
             await self._work(self._turn)
             await self._clock.sleep(self._nap())
 
@@ -81,7 +83,6 @@ class Housekeeping:
         self._loaded = True
 
     async def _turn(self) -> None:
-        self._starts.end_overdue()
         if not self._loaded:
             await self._load()
         now = self._clock.boot()
@@ -109,7 +110,7 @@ class Housekeeping:
             self._health.clear("window_always_open")
 
     def _nap(self) -> float:
-        end = permits.next_end(self._ledger.permits)
-        if end is None:
+        end, now = permits.next_end(self._ledger.permits), self._clock.boot()
+        if end is None or now < self._try_at:  # an end that cannot be written off waits with the rest
             return TURN
-        return min(TURN, max(0.01, end - self._clock.boot()))
+        return min(TURN, max(0.01, end - now))

@@ -76,6 +76,7 @@ class Uplink:
     ) -> None:
         self.session = Session()
         self.retry = Retry()
+        self.reached = asyncio.Event()  # set once the cloud was connected for the first time
         self._link = link
         self._gateway = gateway
         self._ledger = ledger
@@ -100,6 +101,7 @@ class Uplink:
             self.session = Session(connected=True, since=self._clock.utc())
             self._events.emit("cloud_connected")
             recovered("cloud", self.retry, self._health)
+            self.reached.set()
             connected.set()
 
         try:
@@ -109,6 +111,8 @@ class Uplink:
                 group.create_task(self._take_downlinks(), name="downlinks")
                 group.create_task(self._deliver(), name="deliveries")
         finally:
+            self._health.turns.rest("downlinks")
+            self._health.turns.rest("deliveries")
             self._roster.online.clear()
             if self.session.connected:
                 self.session = Session(connected=False, since=self._clock.utc())
@@ -123,14 +127,19 @@ class Uplink:
             log.warning("a downlink %s was dropped: %d wait already", downlink.name, QUEUED_DOWNLINKS)
 
     async def _take_downlinks(self) -> NoReturn:
+        turns = self._health.turns
         while True:
-            await self._obey(self._link, await self._downlinks.get())
+            turns.rest("downlinks")
+            downlink = await self._downlinks.get()
+            turns.turned("downlinks", self._clock.boot())
+            await self._obey(self._link, downlink)
 
     # Up
 
     async def _deliver(self) -> NoReturn:
         self._not_before.clear()
         while True:
+            self._health.turns.turned("deliveries", self._clock.boot())
             try:
                 did_something = self._ledger.writable and await self._step()
             except StoreError as error:  # health says so already; the link is kept for what only reads
@@ -284,7 +293,8 @@ class Uplink:
             due = tokens.renewal_at(
                 latest.get(device), bound=is_bound, login=login, boot_id=boot_id, window=window
             )
-            if due is None:
+            over = window is not None and login is not None and now >= login + window
+            if due is None or over:  # the last token of a window may be forgotten already
                 self._not_before.pop(("renew", device), None)
             elif due <= now:
                 await self._bindings.mint(device)
@@ -299,7 +309,7 @@ class Uplink:
             (self._gateway, self._ledger.gateway_bound, 0.0, None)
         ]
         for sub in self._ledger.topology:
-            if sub.device in self._roster.online:
+            if sub.state is State.MEMBER and sub.device in self._roster.online:
                 owners.append((sub.device, sub.bound, sub.first_login, tokens.LOGIN_WINDOW))
         return owners
 

@@ -1,4 +1,4 @@
-"""The person with the app, in a simulated home: calls the rules of the embedded service as the app would.
+"""The person with the app, in a simulated home: calls the embedded service as the app would.
 
 Only ``--simulate`` has one. It sees what an app sees: the API's answers, and tokens that a phone on the
 same network would be told by the devices themselves.
@@ -7,16 +7,17 @@ same network would be told by the devices themselves.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from agent import records
 from agent.errors import CloudRefused, InputRefused
 from agent.events import EventLog
 from agent.gateway.ledger import Effect, Ledger
+from agent.jobs.user_calls import Calls
 from agent.model import DeviceId
-from agent.ports import Clock
+from agent.ports import Clock, Reply
 from agent.service.service import Service
-from agent.service.values import Answer, Caller
+from agent.service.values import Caller
 
 ACCOUNT = "simulated home"
 AUTH_CODE = "simulation.auth_code"
@@ -24,6 +25,7 @@ PATIENCE = 20.0
 LOOK_EVERY = 0.2
 
 TokenOf = Callable[[DeviceId], bytes | None]
+Connect = Callable[[Caller, str], Awaitable[Calls]]  # the calls of an account, which has that authCode
 
 
 class ScriptedUser:
@@ -37,6 +39,7 @@ class ScriptedUser:
         log: EventLog,
         clock: Clock,
         token_of: TokenOf,
+        connect: Connect,
     ) -> None:
         self._service = service
         self._gateway = gateway
@@ -44,7 +47,8 @@ class ScriptedUser:
         self._log = log
         self._clock = clock
         self._token_of = token_of
-        self._caller: Caller | None = None
+        self._connect = connect
+        self._account: tuple[Caller, Calls] | None = None
         self._iot_ids: dict[DeviceId, str] = {}
 
     async def act(
@@ -78,7 +82,7 @@ class ScriptedUser:
 
     async def _bind(self, device: DeviceId) -> None:
         token = await self._check(device)
-        caller = await self._who()
+        caller, _ = await self._who()
         params = {**_names(device), "token": token, "homeId": caller.home}
         self._iot_ids[device] = str(await self._call("/awss/token/user/bind", params))
         self._tell("bind", device=str(device))
@@ -125,15 +129,17 @@ class ScriptedUser:
             raise CloudRefused(answer.code, f"{path}: {answer.code} {answer.message}")
         return answer.data
 
-    async def _ask(self, path: str, params: dict[str, object]) -> Answer:
-        return await self._service.call(await self._who(), path, params)
+    async def _ask(self, path: str, params: dict[str, object]) -> Reply:
+        _, calls = await self._who()
+        return await calls.call(path, params)
 
-    async def _who(self) -> Caller:
-        if self._caller is None:
-            self._caller = await self._known_account() or await self._new_account()
-        return self._caller
+    async def _who(self) -> tuple[Caller, Calls]:
+        if self._account is None:
+            caller, auth_code = await self._known_account() or await self._new_account()
+            self._account = caller, await self._connect(caller, auth_code)
+        return self._account
 
-    async def _known_account(self) -> Caller | None:
+    async def _known_account(self) -> tuple[Caller, str] | None:
         found: list[str] = []
 
         def look(db: sqlite3.Connection) -> Effect:
@@ -141,9 +147,10 @@ class ScriptedUser:
             return Effect()
 
         await self._ledger.write(look)
-        return await self._service.find_account(found[0]) if found[0] else None
+        caller = await self._service.find_account(found[0]) if found[0] else None
+        return None if caller is None else (caller, found[0])
 
-    async def _new_account(self) -> Caller:
+    async def _new_account(self) -> tuple[Caller, str]:
         account = await self._service.create_account(f"{ACCOUNT} {self._clock.utc():.0f}")
 
         def keep(db: sqlite3.Connection) -> Effect:
@@ -151,7 +158,7 @@ class ScriptedUser:
             return Effect()
 
         await self._ledger.write(keep)
-        return account.caller
+        return account.caller, account.auth_code
 
     def _tell(self, did: str, **fields: object) -> None:
         self._log.emit("user_acted", did=did, **fields)

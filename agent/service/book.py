@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import StoreError
-from agent.service.book_accounts import Accounts
+from agent.service.book_accounts import Accounts, AppKey
 from agent.service.book_air import Enrollees, Sessions
 from agent.service.book_devices import Devices, Topology
+from agent.service.book_logins import Logins
 from agent.service.book_tokens import Tokens
 
 Hook = Callable[[str], None]
@@ -47,6 +48,14 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX tokens_device ON tokens (product_key, device_name);
     """,
+    """
+    CREATE TABLE account_sessions (
+        refresh BLOB PRIMARY KEY, token BLOB NOT NULL UNIQUE, identity TEXT NOT NULL, opened REAL NOT NULL,
+        token_until REAL NOT NULL, refresh_until REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX account_sessions_identity ON account_sessions (identity, opened);
+    CREATE INDEX devices_owner ON devices (bound_to);
+    """,
 )
 
 IN_MEMORY = """
@@ -58,6 +67,8 @@ IN_MEMORY = """
         provisioning_until REAL NOT NULL DEFAULT 0, checkin TEXT,
         PRIMARY KEY (gateway_key, gateway_name, enrollee)
     ) WITHOUT ROWID;
+    CREATE INDEX air.enrollees_order ON enrollees (created, enrollee, gateway_key, gateway_name);
+    CREATE INDEX air.enrollees_end ON enrollees (seen + life);
     CREATE TABLE air.sessions (
         product_key TEXT, device_name TEXT, gateway_key TEXT NOT NULL, gateway_name TEXT NOT NULL,
         since REAL NOT NULL, PRIMARY KEY (product_key, device_name)
@@ -84,43 +95,89 @@ class Book:
             self._db = sqlite3.connect(path, timeout=BUSY, check_same_thread=False, isolation_level=None)
             try:
                 _prepare(self._db)
-                self.devices = Devices(self._db, _read_key(self._db, entropy))
+                self.devices = Devices(self._db, _read_key(self._db, "iot_id", entropy(32)))
+                self.app = _read_app(self._db, entropy)
             except BaseException:
                 self._db.close()
                 raise
         self.accounts = Accounts(self._db)
+        self.logins = Logins(self._db)
         self.topology = Topology(self._db)
         self.tokens = Tokens(self._db)
         self.enrollees = Enrollees(self._db)
         self.sessions = Sessions(self._db)
 
+    @property
+    def url(self) -> str | None:
+        """Where the service answered HTTP last."""
+        row = self._db.execute("SELECT value FROM keys WHERE name = 'url'").fetchone()
+        return row[0].decode() if row else None
+
+    def note_url(self, url: str) -> None:
+        """Keep where the service answers HTTP."""
+        self._db.execute("INSERT OR REPLACE INTO keys VALUES ('url', ?)", (url.encode(),))
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, reading: bool = False) -> Transaction:
         """All or nothing: what is done inside is on the disk afterwards, or undone when anything is raised.
 
-        The hook is called with ``before`` and ``after`` around the commit of a change.
+        The hook is called with ``before`` and ``after`` around the commit of a change. ``reading`` takes no
+        lock that another process could hold; nothing is changed on the disk then.
         """
-        with _translated():
-            changes = self._db.total_changes
-            self._db.execute("BEGIN IMMEDIATE")
+        return Transaction(self._db, None if reading else self._hook)
+
+
+class Transaction:
+    """One transaction as a context; without a hook it only reads. StoreError when SQLite fails."""
+
+    __slots__ = ("_changes", "_db", "_hook")
+
+    def __init__(self, db: sqlite3.Connection, hook: Hook | None) -> None:
+        self._db = db
+        self._hook = hook
+        self._changes = db.total_changes
+
+    def __enter__(self) -> None:
+        try:
+            self._db.execute("BEGIN" if self._hook is None else "BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _translate(error) from error
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if kind is None:
             try:
-                yield
-                changed = self._db.total_changes > changes
-                if changed:
-                    self._hook("before")
-                self._db.execute("COMMIT")
-            except (
-                BaseException
-            ):  # a refusal, a fault, a power cut of the tests: none may leave half a change
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                self._commit()
+            except BaseException as failure:
+                self._undo()
+                if isinstance(failure, sqlite3.Error):
+                    raise _translate(failure) from failure
                 raise
-        if changed:
+        else:  # a refusal, a fault, a power cut of the tests: none may leave half a change
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise _translate(error) from error
+
+    def _commit(self) -> None:
+        if self._hook is None or self._db.total_changes == self._changes:
+            self._db.execute("COMMIT")
+        else:
+            self._hook("before")
+            self._db.execute("COMMIT")
             self._hook("after")
+
+    def _undo(self) -> None:
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise _translate(error) from error
+
+
+def _translate(error: sqlite3.Error) -> StoreError:
+    return StoreError(f"the service's state: {error}")
 
 
 @contextmanager
@@ -128,7 +185,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the service's state: {error}") from error
+        raise _translate(error) from error
 
 
 def _prepare(db: sqlite3.Connection) -> None:
@@ -143,8 +200,16 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.executescript(IN_MEMORY)
 
 
-def _read_key(db: sqlite3.Connection, entropy: Callable[[int], bytes]) -> bytes:
-    """The key that iotIds are made with, written at the first start."""
-    db.execute("INSERT OR IGNORE INTO keys VALUES ('iot_id', ?)", (entropy(32),))
-    (key,) = db.execute("SELECT value FROM keys WHERE name = 'iot_id'").fetchone()
+def _read_key(db: sqlite3.Connection, name: str, made: bytes) -> bytes:
+    """The key of that name; the one that was made just now is written when there is none: the first start."""
+    db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (name, made))
+    (key,) = db.execute("SELECT value FROM keys WHERE name = ?", (name,)).fetchone()
     return bytes(key)
+
+
+def _read_app(db: sqlite3.Connection, entropy: Callable[[int], bytes]) -> AppKey:
+    """What requests of the HTTP API are signed with: a key of eight digits and a secret of 32 hex digits."""
+    number = 10_000_000 + int.from_bytes(entropy(8), "big") % 90_000_000
+    key = _read_key(db, "app_key", str(number).encode())
+    secret = _read_key(db, "app_secret", entropy(16).hex().encode())
+    return AppKey(key.decode(), secret.decode())

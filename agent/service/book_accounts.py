@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class AppKey:
+    """What apps sign their requests with, made at the service's first start."""
+
+    key: str
+    secret: str = field(repr=False)
 
 
 class Accounts:

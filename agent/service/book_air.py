@@ -75,6 +75,25 @@ class Enrollees:
         found = [_read(row) for gateway in gateways for row in self._db.execute(query, keys(gateway))]
         return sorted(found, key=lambda s: (s.created, s.enrollee, s.gateway))
 
+    def count_of(self, identity: str) -> int:
+        """How many enrollees the gateways of an account have on report."""
+        query = (
+            "SELECT count(*) FROM devices AS d CROSS JOIN air.enrollees AS e "
+            "ON e.gateway_key = d.product_key AND e.gateway_name = d.device_name "
+            "WHERE d.bound_to = ? AND d.is_gateway = 1"
+        )
+        return int(self._db.execute(query, (identity,)).fetchone()[0])
+
+    def page_of(self, identity: str, size: int, skipped: int) -> list[Sighting]:
+        """Some of them, in the order of `of`: at most so many after those that are skipped."""
+        query = (
+            "SELECT e.* FROM air.enrollees AS e CROSS JOIN devices AS d "
+            "ON d.product_key = e.gateway_key AND d.device_name = e.gateway_name "
+            "WHERE d.bound_to = ? AND d.is_gateway = 1 "
+            "ORDER BY e.created, e.enrollee, e.gateway_key, e.gateway_name LIMIT ? OFFSET ?"
+        )
+        return [_read(row) for row in self._db.execute(query, (identity, size, skipped))]
+
     def start(self, sighting: Sighting, until: float, checkin: str) -> None:
         """Mark one as being provisioned until then, by the checkin of that id."""
         self._db.execute(

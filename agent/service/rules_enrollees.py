@@ -152,9 +152,11 @@ def list_enrollees(desk: Desk, caller: Caller, params: object) -> Answer:
     given = read_object(params)
     size = read_integer(given, "pageSize", 1, 99)
     page = read_integer(given, "pageNum", 1, LATEST_PAGE)
-    found = _visible(desk, caller)
-    items = [_item(desk, sighting) for sighting in found[(page - 1) * size : page * size]]
-    return Answer(data={"totalNum": len(found), "items": items})
+    enrollees = desk.book.enrollees
+    enrollees.expire(desk.now.boot)
+    found = enrollees.page_of(caller.identity, size, (page - 1) * size)
+    items = [_item(desk, sighting) for sighting in found]
+    return Answer(data={"totalNum": enrollees.count_of(caller.identity), "items": items})
 
 
 def _visible(desk: Desk, caller: Caller) -> list[Sighting]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +16,10 @@ from agent.codec.alink_sign import Credentials
 from agent.errors import FrameError, InputRefused
 from agent.model import DeviceId, Product
 from agent.ports import Clock
-from agent.service import api, platform, rules_sessions
+from agent.service import api, platform, rules_accounts, rules_sessions
 from agent.service.book import Book, Hook
 from agent.service.book_tokens import TokenFigures
-from agent.service.values import Account, Answer, Caller, Desk, Now, ServiceSettings, Sources
+from agent.service.values import Account, Answer, Ask, Caller, Desk, Now, ServiceSettings, Sources
 
 T = TypeVar("T")
 Deliver = Callable[[str, bytes], None]
@@ -67,6 +68,7 @@ class Figures:
 class Service:
     """The rules over one book. One request is one transaction in the service's own thread.
 
+    ``app`` is what signs requests of its HTTP API, ``url`` where that answered last.
     Nothing is answered or pushed before its transaction is on the disk. StoreError when it cannot be
     written. The operator's products and secrets are read anew at each request, secrets from that thread.
     """
@@ -79,6 +81,8 @@ class Service:
         clock: Clock,
         settings: ServiceSettings,
     ) -> None:
+        self.app = book.app
+        self.url = book.url
         self._book = book
         self._pool = pool
         self._sources = sources
@@ -87,6 +91,7 @@ class Service:
         self._sessions: dict[DeviceId, Session] = {}
         self._number = int.from_bytes(sources.entropy(3), "big")
         self._broken = 0
+        self._turn = threading.Lock()  # whoever holds it uses the book
 
     @classmethod
     async def open(
@@ -190,6 +195,16 @@ class Service:
         self._deliver([platform.pack(push) for push in answer.pushes])
         return answer
 
+    async def serve(self, ask: Ask) -> Answer:
+        """One request of the HTTP API, whose signature is checked; its pushes are delivered on return."""
+        answer = await self._run(partial(api.serve, ask=ask), reading=ask.path in api.READERS)
+        self._deliver([platform.pack(push) for push in answer.pushes])
+        return answer
+
+    async def check_session(self, ask: Ask) -> Answer:
+        """Success, when the iotToken of a request is that of an open session."""
+        return await self._run(partial(api.check_session, ask=ask), reading=True)
+
     async def manage(self, device: DeviceId, verb: str) -> None:
         """Disable, enable or delete a device, as the platform's console would; InputRefused 460 or 6100."""
 
@@ -213,12 +228,23 @@ class Service:
             account = Account(name, identity=mint(16), home=mint(12), auth_code=mint(16))
             with desk.book.transaction():
                 if not desk.book.accounts.add(
-                    name, account.identity, account.home, _digest(account.auth_code)
+                    name, account.identity, account.home, rules_accounts.digest(account.auth_code)
                 ):
                     raise InputRefused(f"there is an account named {name} already", code=409)
             return account
 
         return await self._run(create)
+
+    async def note_url(self, url: str) -> None:
+        """Keep where it answers HTTP, for the accounts that are made from now on."""
+
+        def note(desk: Desk) -> None:
+            with desk.book.transaction():
+                desk.book.note_url(url)
+
+        if url != self.url:
+            self.url = url
+            await self._run(note)
 
     def iot_id(self, device: DeviceId) -> str:
         """The iotId of any device, as the API and registrations tell it."""
@@ -229,7 +255,7 @@ class Service:
 
         def find(desk: Desk) -> tuple[str, str] | None:
             with desk.book.transaction():
-                return desk.book.accounts.find(_digest(auth_code))
+                return desk.book.accounts.find(rules_accounts.digest(auth_code))
 
         found = await self._run(find)
         return Caller(*found) if found else None
@@ -246,13 +272,27 @@ class Service:
 
         return await self._run(read)
 
-    async def _run(self, work: Callable[[Desk], T]) -> T:
+    async def _run(self, work: Callable[[Desk], T], *, reading: bool = False) -> T:
+        """Do the work in the service's thread; what only reads, here and now, while that has nothing to do.
+
+        A read takes some ten microseconds, handing it over and back takes many times that.
+        """
         now = Now(self._clock.boot(), self._clock.boot_id, self._clock.utc())
         live = frozenset(self._sessions)
         desk = Desk(
             self._book, self._sources.products(), self._sources, self._settings, now, live, self._next_id
         )
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, desk)
+        if reading and self._turn.acquire(blocking=False):
+            try:
+                return work(desk)
+            finally:
+                self._turn.release()
+
+        def take_turn() -> T:
+            with self._turn:
+                return work(desk)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, take_turn)
 
     def _next_id(self) -> str:
         self._number = (self._number + 1) % 2**32
@@ -263,7 +303,3 @@ class Service:
             session = self._sessions.get(parcel.carrier)
             if session is not None:
                 session.deliver(parcel.topic, parcel.payload)
-
-
-def _digest(auth_code: str) -> bytes:
-    return hashlib.sha256(auth_code.encode("utf-8", "replace")).digest()

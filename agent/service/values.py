@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.model import DeviceId, Product
 from agent.service.book import Book
+from agent.service.book_accounts import AppKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,29 @@ class Account:
         """The caller of this account's sessions."""
         return Caller(self.identity, self.home)
 
+    def document(self, app: AppKey, url: str | None) -> dict[str, object]:
+        """All that an app needs to call the API, secrets included: for the account file and nothing else."""
+        return {
+            "v": 1,
+            "url": url,
+            "app_key": app.key,
+            "app_secret": app.secret,
+            "identity_id": self.identity,
+            "home_id": self.home,
+            "auth_code": self.auth_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of the HTTP API as its envelope says; ``app_key`` is whose signature it has."""
+
+    path: str
+    app_key: str
+    api_ver: str
+    iot_token: str | None = field(repr=False)
+    params: dict[str, object] = field(repr=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Now:
@@ -47,7 +71,8 @@ class ServiceSettings:
     """What the operator or a test may set; durations in seconds.
 
     ``found_intervals`` overrides the report interval of single devices. The three limits are those of
-    cloud-device-channel.md 6.
+    cloud-device-channel.md 6. ``token_code`` answers a void iotToken: 401, or for tests of clients 460,
+    2401, 2459 or 29003 (HTTP 3).
     """
 
     found_interval: int = 60
@@ -57,6 +82,7 @@ class ServiceSettings:
     topology_limit: int = 2000
     online_limit: int = 2000
     logins_per_minute: int = 5
+    token_code: int = 401
 
 
 @dataclass(frozen=True, slots=True)

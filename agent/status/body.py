@@ -43,6 +43,12 @@ class Provision(Body):
         return f"Provision({self.enrollee!r})"
 
 
+class NewAccount(Body):
+    """An account of the embedded service, by the name that people call it."""
+
+    name: str
+
+
 class LogLevel(Body):
     """How much the daemon writes to its log."""
 

@@ -75,6 +75,11 @@ def admission_families(status: Json) -> Iterator[Family]:
     permits, devices = status["permits"], status["subdevices"]
     yield gauge("enrolld_permits_open", "Open permit windows.", len(permits["open"]))
     yield gauge("enrolld_permits_denied", "Products that may never join.", len(permits["denied"]))
+    joins = status["joins"]
+    admitted: list[Sample] = [({}, joins["admitted"])]
+    refused: list[Sample] = [({"reason": why}, n) for why, n in sorted(joins["refused"].items())]
+    yield Family("enrolld_joins_admitted_total", "counter", "Joins that the door admitted.", admitted)
+    yield Family("enrolld_joins_refused_total", "counter", "Joins that the door refused, by reason.", refused)
     yield gauge("enrolld_subdevices", "Sub-devices in the topology.", devices["total"])
     yield gauge("enrolld_subdevices_online", "Sub-devices that are logged in.", devices["online"])
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -68,6 +69,22 @@ def bind_all(run: Path) -> list[Listener]:
             undo.callback(listeners[-1].close)
         undo.pop_all()
         return listeners
+
+
+def adopt(handed: Mapping[str, socket.socket]) -> list[Listener]:
+    """The sockets that systemd bound, by name, as listeners; ConfigError for a name that is none of ours.
+
+    Their files, modes and groups are the socket units' business (DESIGN 2). One that is not there is
+    missing here too.
+    """
+    listeners = []
+    for name, listening in handed.items():
+        try:
+            listeners.append(Listener(Right(name), listening))
+        except ValueError:
+            known = ", ".join(right.value for right in Right)
+            raise ConfigError(f"a socket is handed over as {name!r}; FileDescriptorName is {known}") from None
+    return listeners
 
 
 def _bind(path: Path, right: Right) -> Listener:

@@ -15,7 +15,7 @@ from typing import Protocol
 from agent.errors import InputRefused
 from agent.events import EventLog
 from agent.status import body
-from agent.status.body import LogLevel, Permit, Provision, read_body, read_object
+from agent.status.body import LogLevel, NewAccount, Permit, Provision, read_body, read_object
 from agent.status.message import Answer, Json, Stream, document
 from agent.status.metrics import METRICS_TEXT, render_metrics
 from agent.status.sockets import Right
@@ -49,6 +49,7 @@ class Agent(Protocol):
         self, enrollee: str, network: str | None, passphrase: str | None, overwrite: bool, by: str
     ) -> Json: ...
     async def forget(self, name: str, by: str) -> Json: ...
+    async def create_account(self, name: str) -> Json: ...
     def set_log_level(self, level: str) -> Json: ...
 
 
@@ -131,6 +132,10 @@ async def forget(call: Call) -> Answer:
     return document(await call.agent.forget(call.names["name"], BY))
 
 
+async def create_account(call: Call) -> Answer:
+    return document(await call.agent.create_account(read_body(call.body, NewAccount).name))
+
+
 async def set_log_level(call: Call) -> Answer:
     return document(call.agent.set_log_level(read_body(call.body, LogLevel).level))
 
@@ -156,6 +161,7 @@ CHANGE: Verbs = {
     ("POST", "/v1/permits"): permit,
     ("POST", "/v1/provision"): provision,
     ("DELETE", "/v1/subdevices/{name...}"): forget,
+    ("POST", "/v1/accounts"): create_account,
     ("PUT", "/v1/loglevel"): set_log_level,
 }
 # Whoever may change may also read; whoever may ask to join sees nothing else.

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.codec import ad
 from agent.errors import ConfigError
 from agent.model import DeviceId, Generation
 from hw.sim.plans import (
@@ -166,7 +165,7 @@ def _ble_complaints(key: str, plan: Ble) -> Iterator[tuple[str, str]]:
     allowed = SUB_TYPES[plan.generation]
     if plan.sub_type not in allowed:
         yield f"{key}.sub_type", f"{plan.generation} has {allowed[0]} to {allowed[-1]}, not {plan.sub_type}"
-    if ad.has_short_record(plan.generation, plan.sub_type) and plan.product_id > 0xFFFF:
+    if plan.generation is Generation.A0 and plan.product_id > 0xFFFF:
         yield f"{key}.product_id", f"this record holds two octets; 0x{plan.product_id:x} needs more"
     if plan.signed and plan.generation not in {Generation.B0, Generation.B1}:
         yield f"{key}.signed", f"only B0 and B1 sign their adverts, not {plan.generation}"

@@ -1,4 +1,4 @@
-"""One crash test's place: configuration and secrets in a directory of its own, and the disk as found there."""
+"""One crash test's place: configuration and secrets in a directory, and the disk as found there."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Disk:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A directory for a place; in memory where that can be had: SIGKILL leaves there what it leaves on disk."""
+    """A directory for a place, in memory if possible: SIGKILL leaves there what it leaves on disk."""
     home = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="crash-", dir=home) as name:
         yield Path(name)
@@ -84,9 +84,9 @@ def furnish(place: Path, devices: Iterable[DeviceId]) -> None:
 
 
 def read_disk(place: Path) -> Disk:
-    """Both files as a dead daemon left them; read from copies, so that its successor has the work of mending."""
+    """Both files as a dead daemon left them; read from copies: mending is its successor's work."""
     with tempfile.TemporaryDirectory(prefix="copy-", dir=place) as name:
-        for file in (place / "state").iterdir():
+        for file in (place / "state").glob("*.db*"):
             if not file.name.endswith("-shm"):
                 shutil.copy(file, name)
         agent, service = Path(name) / "enrolld.db", Path(name) / "service.db"
@@ -107,8 +107,9 @@ def read_disk(place: Path) -> Disk:
             waiting_items=len(_select(agent, "SELECT id FROM outbox")),
             topology={
                 DeviceId(pk, dn): DeviceId(gateway_key, gateway_name)
-                for pk, dn, gateway_key, gateway_name in _select(service, "SELECT product_key, device_name, "
-                    "gateway_key, gateway_name FROM topology")
+                for pk, dn, gateway_key, gateway_name in _select(
+                    service, "SELECT product_key, device_name, gateway_key, gateway_name FROM topology"
+                )
             },
             minted_secrets=_secrets(
                 service, "SELECT product_key, device_name, secret FROM devices WHERE secret IS NOT NULL"
