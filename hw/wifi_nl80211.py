@@ -142,7 +142,8 @@ def read_results(interface: str) -> list[Attributes]:
         index = socket.if_nametoindex(interface)
     except OSError as error:
         raise HardwareError("interface_gone", f"there is no network interface {interface}") from error
-    logging.getLogger("pyroute2").setLevel(logging.ERROR)  # it misses /proc files of traffic control
+    # Loaded, it complains of /proc files for traffic control, which the service has not and needs not.
+    logging.getLogger("pyroute2.netlink.rtnl.tcmsg").setLevel(logging.ERROR)
     from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
     from pyroute2.netlink.exceptions import NetlinkError
     from pyroute2.netlink.generic import GenericNetlinkSocket

@@ -34,7 +34,7 @@ Pattern = tuple[str, dict[str, object]]
 
 @dataclass(slots=True)
 class Step:
-    """One thing that the demo promises: the events that show it, in their order."""
+    """One thing that the demo promises: the events that show it, in any order."""
 
     name: str
     waits_for: list[Pattern]
@@ -42,10 +42,11 @@ class Step:
     seen: list[str] = field(default_factory=list)
 
     def take(self, event: Event, at: float) -> None:
-        """Look whether this is the event that comes next."""
-        if self.waits_for and _matches(self.waits_for[0], event):
+        """Look whether this is one of the events that are waited for."""
+        pattern = next((pattern for pattern in self.waits_for if _matches(pattern, event)), None)
+        if pattern is not None:
             self.seen.append(event["kind"])
-            del self.waits_for[0]
+            self.waits_for.remove(pattern)
             if not self.waits_for:
                 self.done_at = at
 

@@ -79,6 +79,10 @@ def ready() -> str:
         assert sh(f"systemctl is-enabled {unit}") == "enabled", unit
     wait("active", is_active, 60)
     wait("both radios listen", lambda: show("StatusText").startswith("2 of 2 radios listen"), 30)
+    strays = [
+        entry["MESSAGE"] for entry in journal() if not entry.get("LOGGER", "enrolld").startswith("enrolld")
+    ]
+    assert not strays, strays
     return show("StatusText")
 
 

@@ -78,3 +78,13 @@ def bluetooth_away() -> str:
     sh("systemctl start bluetooth")
     wait("both radios listen", lambda: show("StatusText").startswith("2 of 2 radios listen"), 60)
     return ", ".join(sorted(told))
+
+
+@script.shows("the message bus restarted: the same process hears again")
+def bus_away() -> None:
+    old = pid()
+    sh("systemctl restart dbus")
+    wait("the trouble has a name", lambda: any(code.startswith("bluetooth") for code in warnings()), 40)
+    sh("systemctl restart bluetooth")
+    wait("both radios listen", lambda: show("StatusText").startswith("2 of 2 radios listen"), 60)
+    assert pid() == old
