@@ -25,6 +25,7 @@ from tests.service_world import (
 )
 
 PATH = "/awss/cipher/get"
+NO_OBJECTS: list[object] = [[], "", 0, False, "x"]
 RANDOM = "4420823CFDE6F1C26B30F90EC7DD01E4"
 MAC = "AA:BB:CC:00:11:22"
 
@@ -88,6 +89,7 @@ def test_keys_over_http(tmp_path: Path, given: dict[str, object], expected: str)
         (named(COMBO) | {"random": RANDOM, "cipherType": 6}, 460),
         (named(COMBO) | {"random": RANDOM, "cipherType": 6, "params": {"mac": "AA:BB"}}, 460),
         (named(COMBO) | {"random": RANDOM, "cipherType": 6, "params": [MAC]}, 460),
+        *((named(COMBO) | {"random": RANDOM, "params": wrong}, 460) for wrong in NO_OBJECTS),
         ({"random": RANDOM, "productKey": "a1ComboPrdK", "cipherType": 4}, 460),
         ({"random": RANDOM, "productKey": "a1Unknown00"}, 5005),
         ({"random": RANDOM, "productId": "99"}, 5005),

@@ -239,3 +239,33 @@ def test_on_a_real_loop_the_work_is_done_in_one_thread(tmp_path: Path) -> None:
     asyncio.run(main())
     assert len(threads) == 1
     assert threading.current_thread().name not in threads
+
+
+def open_files(directory: Path) -> list[str]:
+    """What this process holds open below a directory."""
+    links = [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    return [str(link.readlink()) for link in links if str(link.readlink()).startswith(f"{directory}/")]
+
+
+def test_who_gives_up_while_it_opens_leaves_nothing_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            opening = asyncio.ensure_future(
+                Service.open(
+                    tmp_path,
+                    products=dict,
+                    product_secret=lambda _: None,
+                    device_secret=lambda _: None,
+                    clock=SystemClock(),
+                )
+            )
+            await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        async with asyncio.timeout(10):
+            while open_files(tmp_path) or threading.active_count() > threads:  # noqa: ASYNC110  the kernel's
+                await asyncio.sleep(0.01)
+
+    threads = threading.active_count()
+    asyncio.run(main())

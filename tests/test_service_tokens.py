@@ -275,8 +275,10 @@ def test_what_is_bound_to_another_account_cannot_be_taken(tmp_path: Path) -> Non
             assert (await service.call(thief, WINDOW, named(GATEWAY))).code == 6100
             assert (await service.call(thief, WINDOW, named(SUB))).code == 6100, "behind another's gateway"
             await line.ask(alink.MATCH, {"token": TOKEN})
-            taken = await service.call(thief, BIND, named(GATEWAY) | {"token": TOKEN})
-            assert (taken.code, "reset" in taken.message) == (2066, True)
+            await line.ask(alink.MATCH, {"token": TOKEN_2}, SUB)
+            for device, token in ((GATEWAY, TOKEN), (SUB, TOKEN_2)):
+                assert (await service.call(thief, CHECK, {"token": token})).code == 6608
+                assert (await service.call(thief, BIND, named(device) | {"token": token})).code == 6608
             assert (await service.figures()).binds == {GATEWAY: 1}
 
     run_jumping(main())

@@ -19,6 +19,7 @@ from agent.status.sockets import RUN
 CONFIG = Path("/etc/enrolld/enrolld.toml")
 STATE = Path("/var/lib/enrolld")
 TAKEN = 409
+DEFAULT_URL = "http://127.0.0.1:8040"  # of service.listen, where a service has not listened yet
 TOKEN_CODES = (401, 460, 2401, 2459, 29003)  # what a void iotToken may be answered with (HTTP 3)
 
 
@@ -119,6 +120,6 @@ async def _create_in(state: Path, name: str) -> Mapping[str, object]:
     except InputRefused as refusal:
         raise CommandFailed(NO if refusal.code == TAKEN else BAD_DATA, str(refusal)) from refusal
     else:
-        return account.document(service.app, service.url)
+        return account.document(service.app, service.url or DEFAULT_URL)
     finally:
         await service.close()

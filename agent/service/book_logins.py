@@ -33,9 +33,9 @@ class Logins:
             (given.refresh, given.token, identity, utc, given.token_until, given.refresh_until),
         )
         self._db.execute(
-            "DELETE FROM account_sessions WHERE identity = ?1 AND refresh NOT IN (SELECT refresh FROM "
-            "account_sessions WHERE identity = ?1 ORDER BY opened DESC, refresh = ?2 DESC LIMIT ?3)",
-            (identity, given.refresh, MOST),
+            "DELETE FROM account_sessions WHERE identity = :who AND refresh NOT IN (SELECT refresh FROM "
+            "account_sessions WHERE identity = :who ORDER BY opened DESC, refresh = :new DESC LIMIT :most)",
+            {"who": identity, "new": given.refresh, "most": MOST},
         )
 
     def find(self, token: bytes, utc: float) -> tuple[str, str] | None:

@@ -64,7 +64,7 @@ class Limits:
     """Seconds for a connection's first headers and for each body, seconds between requests, connections."""
 
     request: float = 10.0
-    idle: float = 75.0
+    idle: float = 20.0
     connections: int = 512
 
 

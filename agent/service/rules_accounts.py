@@ -80,7 +80,7 @@ def end_session(desk: Desk, ask: Ask) -> Answer:
 
 
 def _read_request(ask: Ask) -> dict[str, object]:
-    return read_object(ask.params.get("request") or {}, "params.request")
+    return read_object({} if ask.params.get("request") is None else ask.params["request"], "params.request")
 
 
 def _describe(identity: str, token: str, refresh: str, refresh_life: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ UNKNOWN = "device not found: nobody holds a secret for this key"
 def get_key(desk: Desk, caller: Caller, params: object) -> Answer:
     """``/awss/cipher/get``: the whole digest, 64 lower-case hex digits; without cipherType that of type 3."""
     given = read_object(read_object(params).get("deviceInfoForCipher"), "deviceInfoForCipher")
-    extra = read_object(given.get("params") or {}, "deviceInfoForCipher.params")
+    extra = read_object({} if given.get("params") is None else given["params"], "deviceInfoForCipher.params")
     kind = _read_kind(given)
     digest = _derive(desk, caller.identity, given, kind, _read_mac(extra) if kind in WITH_MAC else None)
     return Answer(data=digest.hex())

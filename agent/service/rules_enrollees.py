@@ -190,12 +190,14 @@ def filter_products(desk: Desk, caller: Caller, params: object) -> Answer:
     """``/awss/enrollee/product/filter``: the given devices that are published and bound to nobody."""
     given = read_list(read_object(params).get("iotDevices"), "iotDevices", MOST_FILTERED)
     devices = [read_device(entry) for entry in given]
-    return Answer(data=[_describe(desk, device) for device in devices if _is_offered(desk, device)])
+    return Answer(data=[_describe(desk, device) for device in devices if _is_offered(desk, caller, device)])
 
 
-def _is_offered(desk: Desk, device: DeviceId) -> bool:
+def _is_offered(desk: Desk, caller: Caller, device: DeviceId) -> bool:
     product = desk.products.get(device.product_key)
-    return product is not None and product.published and desk.book.devices.bound_to(device) is None
+    if product is None or not product.published or desk.book.devices.bound_to(device) is not None:
+        return False
+    return desk.owner_of(device) in (None, caller.identity)
 
 
 def _describe(desk: Desk, device: DeviceId) -> dict[str, object]:

@@ -9,7 +9,6 @@ from agent.service.fields import HEX_RANDOM, read_device, read_object, read_opti
 from agent.service.values import Answer, Caller, Desk, Push
 
 NOT_FOUND = "token not found"
-FOREIGN = "device is bound to another account; it must be reset first"
 
 
 def take_match(desk: Desk, device: DeviceId, params: object) -> Answer:
@@ -27,25 +26,31 @@ def take_reset(desk: Desk, device: DeviceId, params: object) -> Answer:
 
 
 def check_token(desk: Desk, caller: Caller, params: object) -> Answer:
-    """``/awss/token/check``: whose token it is; 6608 when it is not alive, or not that device's."""
+    """``/awss/token/check``: whose token it is; 6608 when it is not alive, or not that device's.
+
+    A device of another account, or behind a gateway of one, is not to be seen.
+    """
     given = read_object(params)
     token = read_text(given, "token")
     product_key, device_name = read_optional(given, "productKey"), read_optional(given, "deviceName")
     if device_name is not None and product_key is None:
         raise InputRefused("request parameter error: deviceName needs productKey")
-    device = _holder(desk, token, product_key, device_name)
+    device = _holder(desk, caller, token, product_key, device_name)
     iot_id = desk.book.devices.iot_id(device)
     return Answer(data={"productKey": device.product_key, "deviceName": device.device_name, "iotId": iot_id})
 
 
-def _holder(desk: Desk, token: str, product_key: str | None, device_name: str | None) -> DeviceId:
-    """The device that last reported a live token, of those that the caller means."""
+def _holder(
+    desk: Desk, caller: Caller, token: str, product_key: str | None, device_name: str | None
+) -> DeviceId:
+    """The device that last reported a live token, of those that the caller means and may see."""
     holders: list[DeviceId] = []
     if HEX_RANDOM.fullmatch(token):
         oldest = desk.now.boot - desk.settings.token_life
         holders = desk.book.tokens.find(token.upper(), desk.now.boot_id, oldest)
     for device in holders:
-        if product_key in (None, device.product_key) and device_name in (None, device.device_name):
+        is_meant = product_key in (None, device.product_key) and device_name in (None, device.device_name)
+        if is_meant and desk.owner_of(device) in (None, caller.identity):
             return device
     raise InputRefused(NOT_FOUND, code=6608)
 
@@ -55,7 +60,7 @@ def bind_by_token(desk: Desk, caller: Caller, params: object) -> Answer:
     given = read_object(params)
     device = _read_target(desk, given)
     token = read_text(given, "token")
-    _holder(desk, token, device.product_key, device.device_name)
+    _holder(desk, caller, token, device.product_key, device.device_name)
     answer = _bind(desk, caller, given, device)
     desk.book.tokens.use(token.upper(), device)
     return answer
@@ -91,8 +96,6 @@ def _read_target(desk: Desk, params: dict[str, object]) -> DeviceId:
 
 def _bind(desk: Desk, caller: Caller, params: dict[str, object], device: DeviceId) -> Answer:
     devices = desk.book.devices
-    if devices.bound_to(device) not in (None, caller.identity):
-        raise InputRefused(FOREIGN, code=2066)
     devices.bind(device, caller.identity, read_optional(params, "homeId") or caller.home, desk.now.utc)
     desk.book.enrollees.drop(device)
     return Answer(data=devices.iot_id(device), pushes=_notify(desk, device, "Bind"))

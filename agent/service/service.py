@@ -112,10 +112,11 @@ class Service:
         """
         pool = ThreadPoolExecutor(1, thread_name_prefix="service")
         loop = asyncio.get_running_loop()
+        opening = loop.run_in_executor(pool, Book, directory / FILE_NAME, entropy, on_commit)
         try:
-            book = await loop.run_in_executor(pool, Book, directory / FILE_NAME, entropy, on_commit)
+            book = await asyncio.shield(opening)
         except BaseException:
-            pool.shutdown(wait=False)
+            opening.add_done_callback(lambda done: _abandon(done, pool))
             raise
         sources = Sources(products, product_secret, device_secret, entropy)
         return cls(book, pool, sources, clock, settings or ServiceSettings())
@@ -303,3 +304,10 @@ class Service:
             session = self._sessions.get(parcel.carrier)
             if session is not None:
                 session.deliver(parcel.topic, parcel.payload)
+
+
+def _abandon(opening: asyncio.Future[Book], pool: ThreadPoolExecutor) -> None:
+    """Close a book that nobody waits for any more, and end its thread."""
+    if not opening.cancelled() and opening.exception() is None:
+        asyncio.get_running_loop().run_in_executor(pool, opening.result().close)
+    pool.shutdown(wait=False)
