@@ -209,7 +209,9 @@ def _show_enrollees(place: Place) -> None:
     names = ", ".join(
         f"{p['ssid'] or '(hidden)'} ch {p['channel']} {p['security']}" for p in document["access_points"]
     )
-    print(f"    access points: {printable(names)}\n")
+    print(f"    access points: {printable(names)}")
+    url = client.read(place.run, "/v1/status")["link"]["api"]
+    print(f"    the user's app calls the provisioning service at {url}\n")
 
 
 def _kind(row: dict[str, Any]) -> str:
