@@ -270,12 +270,6 @@ def delete_meta(db: sqlite3.Connection, name: str) -> bool:
     return _delete(db, "DELETE FROM meta WHERE name = ?", (name,))
 
 
-def load_meta(db: sqlite3.Connection, prefix: str = "") -> dict[str, str]:
-    """All named texts whose name begins with ``prefix``."""
-    rows = db.execute("SELECT name, value FROM meta WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
-    return dict(rows.fetchall())
-
-
 def _subdevice(row: sqlite3.Row) -> SubDevice:
     return SubDevice(
         DeviceId(row["product_key"], row["device_name"]),

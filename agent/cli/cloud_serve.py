@@ -93,9 +93,10 @@ async def _run(service: Service, front: Front) -> None:
         await service.note_url(url)
         print(url, flush=True)
 
-    loop = asyncio.get_running_loop()
-    serving = loop.create_task(front.serve(opened))
+    loop, whole = asyncio.get_running_loop(), asyncio.current_task()
+    if whole is None:
+        raise AssertionError("this runs in a task")
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
+        loop.add_signal_handler(number, whole.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await serving
+        await front.serve(opened)
